@@ -1,0 +1,56 @@
+"""How every command runs: arguments, one call, a clear sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autobrats import __version__
+from autobrats.errors import UserError
+
+
+def new_parser(name: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """An argument parser with the options that every command has."""
+    parser = argparse.ArgumentParser(
+        prog=name, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"autobrats {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show a full traceback when something goes wrong")
+    return parser
+
+
+def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say which workspace and which dataset in it."""
+    parser.add_argument(
+        "-w",
+        "--workspace",
+        type=Path,
+        metavar="FOLDER",
+        help="where autobrats keeps everything (default: $AUTOBRATS_WORKSPACE, else ./autobrats_workspace)",
+    )
+    parser.add_argument("-d", "--dataset", metavar="NAME", help="the dataset (needed only if the workspace has several)")
+
+
+def run(parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
+    """Parse, call, and turn errors into one sentence on stderr: 2 for wrong input, 1 for a failure, 130 for Ctrl-C."""
+    arguments = parser.parse_args(argv)
+    try:
+        return command(arguments)
+    except UserError as error:
+        if arguments.debug:
+            traceback.print_exc()
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        if arguments.debug:
+            raise
+        print(f"{parser.prog}: {type(error).__name__}: {error} (run again with --debug for the details)", file=sys.stderr)
+        return 1

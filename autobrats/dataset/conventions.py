@@ -1,0 +1,60 @@
+"""Conventions: what the integers of a segmentation file mean, and the regions that are trained and scored."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+
+class Convention(BaseModel):
+    """The meaning of the integers in a year's or a task's segmentation files.
+
+    Attributes:
+        name: for example ``brats2017``.
+        labels: integer by label name, without the background (always 0).
+        regions: the integers that make up each region, in the order of the channels.
+        paint: (region, integer) pairs; painting them in this order turns regions into a label map.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    labels: dict[str, int]
+    regions: dict[str, list[int]]
+    paint: list[tuple[str, int]]
+
+    @property
+    def exclusive(self) -> bool:
+        """True if no label belongs to two regions (plain labels)."""
+        integers = [integer for region in self.regions.values() for integer in region]
+        return len(integers) == len(set(integers))
+
+    def to_regions(self, labels: np.ndarray) -> np.ndarray:
+        """Regions of a label map: uint8, shape (region, \\*labels.shape)."""
+        table = np.zeros((len(self.regions), 256), np.uint8)
+        for row, integers in zip(table, self.regions.values(), strict=True):
+            row[integers] = 1
+        return table[:, labels]
+
+    def to_labels(self, regions: np.ndarray) -> np.ndarray:
+        """The label map, uint8, that belongs to boolean regions of shape (region, ...)."""
+        names = list(self.regions)
+        labels = np.zeros(regions.shape[1:], np.uint8)
+        for region, integer in self.paint:
+            labels[regions[names.index(region)].astype(bool)] = integer
+        return labels
+
+    def decide(self, probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+        """The label map of region probabilities, shape (region, ...), each in 0..1 or uint8 in 0..255.
+
+        Overlapping regions are thresholded and painted; exclusive ones compete with each other and the background
+        (the remainder to 1) for every voxel.
+        """
+        scale = 255 if probabilities.dtype == np.uint8 else 1
+        if not self.exclusive:
+            return self.to_labels(probabilities > threshold * scale)
+        winner = probabilities.argmax(0)
+        best = np.take_along_axis(probabilities, winner[None], 0)[0]
+        background = scale - probabilities.sum(0, dtype=np.float32)
+        integers = np.array([dict(self.paint)[region] for region in self.regions], np.uint8)
+        return np.where(best > background, integers[winner], 0).astype(np.uint8)

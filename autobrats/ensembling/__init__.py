@@ -1,0 +1,1 @@
+"""Which models together make the best prediction."""

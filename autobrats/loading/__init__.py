@@ -1,0 +1,1 @@
+"""Patches, augmentation and batches."""

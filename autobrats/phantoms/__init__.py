@@ -1,0 +1,1 @@
+"""Generated glioma studies for the demo and the tests."""

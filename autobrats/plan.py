@@ -1,0 +1,146 @@
+"""The plan's schema: everything that was decided, in a form that a person can read and edit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autobrats.dataset.conventions import Convention
+
+Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+"""Voxels along (z, y, x)."""
+Spacing = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+"""Millimetres along (z, y, x)."""
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Strict(BaseModel):
+    """A part of the plan: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Part(Strict):
+    """A part of the code by its registered name, and its options."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Normalisation(Strict):
+    """How one modality's intensities are normalised inside the brain (``zscore``) or mapped to 0..1 (``minmax``)."""
+
+    method: Literal["zscore", "minmax", "none"] = "zscore"
+    clip_percentiles: tuple[float, float] | None = None
+    """Intensities are clipped to these percentiles of the brain first."""
+
+
+class Preprocessing(Strict):
+    """From a study on disk to the stored array."""
+
+    crop_to_brain: bool
+    """Crop to the bounding box of the non-zero voxels."""
+    spacing_mm: Spacing
+    normalisation: dict[str, Normalisation]
+    """By modality."""
+
+
+class PatchBatch(Strict):
+    """An entry of the pool: a patch size and the batch size that fits the memory with it."""
+
+    patch_size: Size
+    batch_size: int = Field(gt=0)
+    memory_gib: float | None = None
+    """The estimated peak of a training step."""
+
+
+class Augmentation(Strict):
+    """Probabilities and ranges of the training augmentation; a probability of 0 turns a transform off."""
+
+    mirror_axes: list[Literal[0, 1, 2]] = [0, 1, 2]
+    rotation_probability: Probability = 0.2
+    rotation_degrees: float = 30.0
+    scaling_probability: Probability = 0.2
+    scaling_range: tuple[float, float] = (0.7, 1.4)
+    noise_probability: Probability = 0.1
+    noise_std: tuple[float, float] = (0.0, 0.3)
+    blur_probability: Probability = 0.1
+    blur_sigma_voxels: tuple[float, float] = (0.5, 1.0)
+    brightness_probability: Probability = 0.15
+    brightness_range: tuple[float, float] = (0.75, 1.25)
+    shift_probability: Probability = 0.0
+    shift_range: tuple[float, float] = (-0.1, 0.1)
+    contrast_probability: Probability = 0.15
+    contrast_range: tuple[float, float] = (0.75, 1.25)
+    gamma_probability: Probability = 0.15
+    gamma_range: tuple[float, float] = (0.7, 1.5)
+    low_resolution_probability: Probability = 0.1
+    low_resolution_zoom: tuple[float, float] = (0.5, 1.0)
+    modality_dropout_probability: Probability = 0.1
+    """The probability that one modality of a sample is set to zero, as if it were missing."""
+
+
+class Training(Strict):
+    """How long and how the weights are fitted."""
+
+    iterations: int = Field(gt=0)
+    iterations_per_epoch: int = Field(gt=0)
+    max_hours: float | None = Field(default=None, gt=0)
+    """The wall-clock budget of one fold, validation included; the schedule is shortened to keep it."""
+    gradient_clip_norm: float | None = Field(default=12.0, gt=0)
+    average_decay: float | None = Field(default=None, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights, which is what is validated and kept."""
+    mixed_precision: bool = True
+    """bfloat16 autocast where the device gains from it (never on CPU)."""
+    quick_validation_cases: int = Field(default=12, ge=0)
+    """So many validation cases are scored, one central patch each, at the end of every epoch."""
+
+
+class Inference(Strict):
+    """The sliding window."""
+
+    patch_size: Size
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    mirror_axes: list[Literal[0, 1, 2]] = [0, 1, 2]
+    """Axes mirrored at test time; n axes cost 2^n passes."""
+    batch_size: int = Field(default=1, gt=0)
+
+
+class Configuration(Strict):
+    """A named, trainable entry of the plan."""
+
+    recipe: str
+    modalities: list[str]
+    """The channels that the network sees, in order; a subset of the plan's modalities."""
+    output: Literal["regions", "labels"]
+    """``regions``: a sigmoid for each region; ``labels``: a softmax over background and labels."""
+    pool: list[PatchBatch] = Field(min_length=1)
+    """One entry is drawn for every iteration."""
+    network: Part
+    loss: Part
+    region_weights: dict[str, float]
+    """Weight of each region (or label, for ``output = labels``) in the loss."""
+    sampler: Part
+    augmentation: Augmentation
+    optimiser: Part
+    schedule: Part
+    trainer: Part
+    training: Training
+    inference: Inference
+    why: dict[str, str] = Field(default_factory=dict)
+    """A sentence of why by key."""
+
+
+class Plan(Strict):
+    """plan.json."""
+
+    format_version: Literal[1] = 1
+    dataset: str
+    modalities: list[str]
+    convention: Convention
+    preprocessing: Preprocessing
+    folds: int = 5
+    seed: int = 0
+    configurations: dict[str, Configuration]
+    why: dict[str, str] = Field(default_factory=dict)

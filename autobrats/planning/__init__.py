@@ -1,0 +1,1 @@
+"""From the fingerprint to the plan."""

@@ -1,0 +1,1 @@
+"""From studies to the stored arrays that training reads."""

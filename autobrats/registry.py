@@ -1,0 +1,82 @@
+"""Parts by name: networks, losses, samplers and so on, our own and those of third parties.
+
+A part is a class or function that a plan names. Our own are listed below; a third party adds one through a Python
+entry point of the group ``autobrats.<kind>``, for example in its ``pyproject.toml``::
+
+    [project.entry-points."autobrats.network"]
+    my_unet = "my_package.my_unet:MyUNet"
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from autobrats.errors import UserError
+
+_OUR_PARTS: dict[str, dict[str, str]] = {
+    "network": {"residual_encoder_unet": "autobrats.networks.residual_encoder_unet:ResidualEncoderUNet"},
+    "loss": {"dice_cross_entropy": "autobrats.losses.dice_cross_entropy:DiceCrossEntropy"},
+    "sampler": {"foreground": "autobrats.loading.foreground_sampler:ForegroundSampler"},
+    "optimiser": {
+        "adamw": "autobrats.training.optimisers:adamw",
+        "sgd": "autobrats.training.optimisers:sgd",
+    },
+    "schedule": {
+        "polynomial": "autobrats.training.schedules:Polynomial",
+        "cosine": "autobrats.training.schedules:Cosine",
+    },
+    "trainer": {"trainer": "autobrats.training.trainer:Trainer"},
+}
+
+
+def kinds() -> list[str]:
+    """The kinds of part that exist."""
+    return sorted(_OUR_PARTS)
+
+
+def names(kind: str) -> list[str]:
+    """The names of all parts of a kind, third parties' included."""
+    return sorted({*_OUR_PARTS[kind], *(point.name for point in _entry_points(kind))})
+
+
+def find(kind: str, name: str) -> Callable[..., Any]:
+    """The part of that kind and name.
+
+    Raises:
+        UserError: if there is none, with the names that exist.
+    """
+    if name in _OUR_PARTS[kind]:
+        module, _, attribute = _OUR_PARTS[kind][name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    for point in _entry_points(kind):
+        if point.name == name:
+            return point.load()
+    close = difflib.get_close_matches(name, names(kind), 1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    raise UserError(f"There is no {kind} '{name}'; known: {', '.join(names(kind))}.{hint}")
+
+
+def build(kind: str, name: str, options: dict[str, Any], **given: Any) -> Any:
+    """Call the part with what the framework gives it and the plan's options.
+
+    Raises:
+        UserError: if the part does not take an option, with the options it takes.
+    """
+    part = find(kind, name)
+    parameters = inspect.signature(part).parameters
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        allowed = sorted(set(parameters) - set(given))
+        for option in options:
+            if option not in allowed:
+                raise UserError(f"The {kind} '{name}' has no option '{option}'; it takes: {', '.join(allowed) or 'none'}.")
+    return part(**given, **options)
+
+
+def _entry_points(kind: str) -> list[Any]:
+    from importlib.metadata import entry_points
+
+    return list(entry_points(group=f"autobrats.{kind}"))

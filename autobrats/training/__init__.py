@@ -1,0 +1,1 @@
+"""Fitting the weights: trainers, optimisers, schedules, checkpoints, cross-validation."""
