@@ -1,0 +1,87 @@
+"""Rotation, scaling and mirroring of patches, for any device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from batchgenerators.augmentations.utils import create_matrix_rotation_3d
+from torch import Tensor
+from torch.nn import functional
+
+from autobrats.plan import Augmentation, Size
+
+
+@dataclass(frozen=True)
+class SpatialDraw:
+    """What was drawn for one sample.
+
+    Attributes:
+        matrix: (3, 3), maps a voxel's offset from the patch's centre, (z, y, x), to the offset in the volume; None for no
+            change.
+        mirrored: the axes (0 z, 1 y, 2 x) that are flipped.
+    """
+
+    matrix: np.ndarray | None
+    mirrored: tuple[int, ...]
+
+    def source_size(self, patch_size: Size) -> Size:
+        """The size of the region of the volume that the transformed patch covers, (z, y, x)."""
+        if self.matrix is None:
+            return patch_size
+        corners = np.array(np.meshgrid(*[(-p / 2, p / 2) for p in patch_size])).reshape(3, -1)
+        reach = np.abs(self.matrix @ corners).max(1)
+        grown = [2 * math.ceil(r) + 2 for r in reach]
+        return tuple(g + (g - p) % 2 for g, p in zip(grown, patch_size, strict=True))  # type: ignore[return-value]
+
+
+def draw_spatial(plan: Augmentation, spacing_mm: tuple[float, float, float], rng: np.random.Generator) -> SpatialDraw:
+    """Draw mirroring, rotation (about all three axes, in millimetres, so that anisotropic voxels do not shear) and
+    scaling."""
+    mirrored = tuple(axis for axis in plan.mirror_axes if rng.random() < 0.5)
+    rotate, scale = rng.random() < plan.rotation_probability, rng.random() < plan.scaling_probability
+    if not rotate and not scale:
+        return SpatialDraw(None, mirrored)
+    matrix = np.eye(3)
+    if rotate:
+        limit = math.radians(plan.rotation_degrees)
+        matrix = create_matrix_rotation_3d(*rng.uniform(-limit, limit, 3))
+        spacing = np.array(spacing_mm)
+        matrix = matrix * spacing[None, :] / spacing[:, None]
+    if scale:
+        matrix = matrix / rng.uniform(*plan.scaling_range)
+    return SpatialDraw(matrix, mirrored)
+
+
+def transform_patch(images: Tensor, mask: Tensor, draw: SpatialDraw, patch_size: Size, n_labels: int) -> tuple[Tensor, Tensor]:
+    """Apply a draw to a source region centred on the patch.
+
+    Args:
+        images: (modality, z, y, x) of ``draw.source_size(patch_size)``.
+        mask: (z, y, x) label indices below ``n_labels``.
+        patch_size: (z, y, x) of the result.
+
+    Returns:
+        The images, trilinear, and the mask, for every voxel the label with the largest trilinear share.
+    """
+    if draw.matrix is not None:
+        grid = _grid(draw.matrix, patch_size, images.shape[1:], images.device)
+        images = functional.grid_sample(images[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+        shares = functional.one_hot(mask.long(), n_labels).permute(3, 0, 1, 2)[None].float()
+        shares = functional.grid_sample(shares, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+        mask = shares.argmax(0).to(mask.dtype)
+    if draw.mirrored:
+        images = images.flip([axis + 1 for axis in draw.mirrored])
+        mask = mask.flip(draw.mirrored)
+    return images, mask
+
+
+def _grid(matrix: np.ndarray, patch_size: Size, source_size: torch.Size, device: torch.device) -> Tensor:
+    """The sampling grid of grid_sample, (1, z, y, x, 3) in its (x, y, z) order and -1..1 units."""
+    patch, source = np.array(patch_size, float), np.array(source_size, float)
+    normalised = matrix * patch[None, :] / source[:, None]
+    theta = np.concatenate([normalised[::-1, ::-1], np.zeros((3, 1))], 1)
+    theta_tensor = torch.tensor(theta.copy(), dtype=torch.float32, device=device)[None]
+    return functional.affine_grid(theta_tensor, [1, 1, *patch_size], align_corners=False)

@@ -1,0 +1,29 @@
+"""Building a network from the part that a plan names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from autobrats import registry
+from autobrats.errors import UserError
+
+
+def build_network(name: str, options: dict[str, Any], in_channels: int, out_channels: int) -> nn.Module:
+    """The network of that name.
+
+    A network is a module that takes (batch, modality, z, y, x), returns a
+    :class:`~autobrats.networks.output.NetworkOutput`, and says by ``divisor`` (z, y, x) which multiples its input's
+    sides must be.
+
+    Raises:
+        UserError: for an unknown name, an unknown option or an option's wrong value.
+    """
+    try:
+        network = registry.build("network", name, options, in_channels=in_channels, out_channels=out_channels)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The plan's network '{name}' cannot be built: {error}.") from error
+    if not hasattr(network, "divisor"):
+        raise UserError(f"The network '{name}' has no attribute 'divisor'; see documentation/extending.md.")
+    return network

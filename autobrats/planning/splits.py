@@ -1,0 +1,89 @@
+"""The folds: by patient, stratified, or the user's own, checked for leakage."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, RootModel
+
+from autobrats.errors import UserError
+from autobrats.files import read_model
+
+
+class Fold(BaseModel):
+    """The training and validation cases of one fold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: list[str]
+    val: list[str]
+
+
+class Splits(RootModel[list[Fold]]):
+    """splits.json: one entry a fold (nnU-Net's splits_final.json has the same form)."""
+
+    @property
+    def folds(self) -> list[Fold]:
+        return self.root
+
+
+def make_splits(patients: Mapping[str, str], strata: Mapping[str, str], n_folds: int, seed: int) -> Splits:
+    """Folds that never divide a patient and share out the strata evenly.
+
+    Args:
+        patients: patient by case.
+        strata: what the folds should be alike in, by case: grade and regions present, say.
+        n_folds: how many; 0 if there are too few patients, then only fold ``all`` can be trained.
+        seed: of the shuffling.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if n_folds == 0:
+        return Splits([])
+    cases = sorted(patients)
+    groups = [patients[case] for case in cases]
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a stratum smaller than the number of folds is no fault here
+        divided = list(splitter.split(cases, [strata[case] for case in cases], groups))
+    folds = [Fold(train=[cases[i] for i in train], val=[cases[i] for i in val]) for train, val in divided]
+    if any(not fold.val for fold in folds):
+        # Few patients of very different numbers of cases can leave a stratified fold empty.
+        from sklearn.model_selection import GroupKFold
+
+        divided = list(GroupKFold(n_folds, shuffle=True, random_state=seed).split(cases, groups=groups))
+        folds = [Fold(train=[cases[i] for i in train], val=[cases[i] for i in val]) for train, val in divided]
+    return Splits(folds)
+
+
+def read_splits(path: Path, patients: Mapping[str, str]) -> Splits:
+    """Read folds and check them.
+
+    Raises:
+        UserError: for unknown cases, a case or patient on both sides of a fold, or a case validated twice.
+    """
+    splits = read_model(path, Splits)
+    validated: set[str] = set()
+    for number, fold in enumerate(splits.folds):
+        unknown = sorted({*fold.train, *fold.val} - set(patients))
+        if unknown:
+            raise UserError(f"{path}: fold {number} names the case '{unknown[0]}', which the dataset does not have.")
+        if not fold.train or not fold.val:
+            raise UserError(f"{path}: fold {number} needs both training and validation cases.")
+        leaked = _patients(fold.train, patients) & _patients(fold.val, patients)
+        if leaked:
+            raise UserError(
+                f"{path}: patient '{sorted(leaked)[0]}' has cases in both training and validation of fold {number}; "
+                "keep all of a patient's cases on one side."
+            )
+        twice = sorted(validated & set(fold.val))
+        if twice:
+            raise UserError(f"{path}: the case '{twice[0]}' is validated in two folds; it must be in one.")
+        validated |= set(fold.val)
+    return splits
+
+
+def _patients(cases: Sequence[str], patients: Mapping[str, str]) -> set[str]:
+    return {patients[case] for case in cases}

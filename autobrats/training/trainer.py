@@ -1,0 +1,261 @@
+"""The trainer: one method for every decision, and a loop around them.
+
+A variant overrides the method of what it changes and is found by its registered name; what happens beside the steps
+(checkpoints, budget, progress) are hooks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autobrats import registry
+from autobrats.loading.batches import Batch, BatchLoader, ChannelTable
+from autobrats.loading.training_cases import TrainingCase, open_cases
+from autobrats.losses.segmentation_loss import SegmentationLoss
+from autobrats.networks.building import build_network
+from autobrats.networks.output import channel_names
+from autobrats.training import checkpoints
+from autobrats.training.averaging import AveragedNetwork
+from autobrats.training.budget import TimeBudget
+from autobrats.training.hooks import Hook
+from autobrats.training.job import TrainingJob
+from autobrats.training.progress import Progress
+from autobrats.training.quick_validation import QuickValidation
+from autobrats.training.saving import PeriodicCheckpoint
+from autobrats.training.stopping import NotANumberGuard, StopOnSignal
+from autobrats.training.validation import validation_seconds
+
+_log = logging.getLogger(__name__)
+
+
+class Trainer:
+    """Fits one configuration's network on one fold.
+
+    Args:
+        job: what to train, on what.
+
+    Attributes:
+        iteration: steps done.
+        total_iterations: steps to do; the time budget may change it.
+        elapsed_s: seconds of training so far, earlier starts included.
+        history: one record an epoch.
+        record: the record of the epoch under way.
+        stop_reason: set to ask the trainer to stop after the step under way.
+    """
+
+    def __init__(self, job: TrainingJob) -> None:
+        self.job, self.configuration, self.device = job, job.configuration, job.device
+        torch.manual_seed(job.seed_of("weights"))
+        self.network = self.build_network().to(self.device)
+        if self.device.type == "cuda":
+            self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = len(self.configuration.pool) == 1
+        self.average = AveragedNetwork(self.network, self.configuration.training.average_decay)
+        self.loss = self.build_loss().to(self.device)
+        self.optimiser = self.build_optimiser()
+        self.schedule = self.build_schedule()
+        self.guard = NotANumberGuard()
+        self.iteration, self.total_iterations = 0, self.configuration.training.iterations
+        self.history: list[dict[str, Any]] = []
+        self.record: dict[str, Any] = {}
+        self.last_loss = float("nan")
+        self.stop_reason: str | None = None
+        self._elapsed_before_s, self._started = 0.0, time.perf_counter()
+        self._loss_sum, self._loss_count = 0.0, 0
+        self.hooks = self.build_hooks()
+
+    # What a variant may decide otherwise.
+
+    def build_network(self) -> nn.Module:
+        """The network, with random weights."""
+        part = self.configuration.network
+        names = channel_names(self.configuration.output, self.job.plan.convention)
+        return build_network(part.name, part.options, len(self.configuration.modalities), len(names))
+
+    def build_loss(self) -> SegmentationLoss:
+        """The loss, its channels weighted as the plan says (1 where it says nothing)."""
+        names = channel_names(self.configuration.output, self.job.plan.convention)
+        weights = torch.tensor([self.configuration.region_weights.get(name, 1.0) for name in names])
+        part = self.configuration.loss
+        return registry.build("loss", part.name, part.options, output=self.configuration.output, channel_weights=weights)
+
+    def build_optimiser(self) -> torch.optim.Optimizer:
+        """The optimiser over the network's parameters."""
+        part = self.configuration.optimiser
+        return registry.build("optimiser", part.name, part.options, network=self.network)
+
+    def build_schedule(self) -> Any:
+        """An object whose ``factor(progress)`` scales the learning rate."""
+        part = self.configuration.schedule
+        return registry.build("schedule", part.name, part.options)
+
+    def open_training_cases(self) -> list[TrainingCase]:
+        """The cases that batches are drawn from."""
+        return open_cases(self.job.store, self.job.training_cases, self.job.channels)
+
+    def build_loader(self) -> BatchLoader:
+        """The source of batches."""
+        part = self.configuration.sampler
+        return BatchLoader(
+            self.open_training_cases(),
+            self.configuration.pool,
+            registry.build("sampler", part.name, part.options),
+            self.configuration.augmentation,
+            ChannelTable(self.configuration.output, self.job.plan.convention),
+            self.job.plan.preprocessing.spacing_mm,
+            self.job.seed_of("batches"),
+            self.device,
+            self.job.loading_threads,
+        )
+
+    def build_hooks(self) -> list[Hook]:
+        """What happens beside the steps, in this order."""
+        hooks: list[Hook] = [StopOnSignal(), QuickValidation(self.job), Progress(self.job)]
+        if self.configuration.training.max_hours is not None:
+            budget_s = self.configuration.training.max_hours * 3600
+            hooks.append(TimeBudget(budget_s, lambda step_s: validation_seconds(self.job, self.network, step_s)))
+        return [*hooks, PeriodicCheckpoint()]
+
+    def compute_loss(self, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar."""
+        images = batch.images
+        if self.device.type == "cuda":
+            images = images.contiguous(memory_format=torch.channels_last_3d)
+        with self.precision():
+            output = self.network(images)
+        return self.loss(output, batch.channels)
+
+    # The loop.
+
+    def train(self) -> None:
+        """Train from where the checkpoint left off to the end, or until asked to stop."""
+        self.restore()
+        self._started = time.perf_counter()
+        self.network.train()
+        loader = self.build_loader()
+        for hook in self.hooks:
+            hook.before_training(self)
+        batches = loader.batches(self.iteration)
+        try:
+            while self.iteration < self.total_iterations and self.stop_reason is None:
+                self.step(next(batches))
+                for hook in self.hooks:
+                    hook.after_step(self)
+                if self.is_epoch_end:
+                    self._end_epoch()
+        finally:
+            batches.close()
+            for hook in self.hooks:
+                hook.after_training(self)
+
+    def step(self, batch: Batch) -> None:
+        """One step of the optimiser."""
+        torch.manual_seed((self.job.seed_of("dropout") << 24) + self.iteration)
+        loss = self.compute_loss(batch)
+        self.last_loss = loss.item()
+        self.iteration += 1
+        if loss.isfinite():
+            loss.backward()
+            self._apply_gradients()
+            self._loss_sum, self._loss_count = self._loss_sum + self.last_loss, self._loss_count + 1
+        else:
+            self.guard.record(batch.cases, self.iteration)
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def _apply_gradients(self) -> None:
+        limit = self.configuration.training.gradient_clip_norm
+        if limit is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        for group in self.optimiser.param_groups:
+            group.setdefault("peak_rate", group["lr"])
+            group["lr"] = group["peak_rate"] * self.rate_factor
+        self.optimiser.step()
+        self.average.update(self.iteration)
+
+    @property
+    def rate_factor(self) -> float:
+        """The factor on the peak learning rate now."""
+        progress = (self.iteration - 1) / max(1, self.total_iterations)
+        return self.schedule.factor(progress) * self.guard.rate_factor
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._elapsed_before_s + time.perf_counter() - self._started
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, from 0."""
+        return (self.iteration - 1) // self.configuration.training.iterations_per_epoch
+
+    def precision(self) -> contextlib.AbstractContextManager:
+        """bfloat16 autocast on GPUs that have it, if the plan wants it."""
+        wanted = self.configuration.training.mixed_precision and self.device.type == "cuda"
+        if wanted and torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.autocast("cuda", torch.bfloat16)
+        return contextlib.nullcontext()
+
+    @property
+    def is_epoch_end(self) -> bool:
+        """Whether the step just done was an epoch's last."""
+        return self.iteration % self.configuration.training.iterations_per_epoch == 0 or self.iteration >= self.total_iterations
+
+    def _end_epoch(self) -> None:
+        self.record = {
+            "epoch": self.epoch,
+            "iteration": self.iteration,
+            "loss": self._loss_sum / self._loss_count if self._loss_count else None,
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "seconds": round(self.elapsed_s, 1),
+        }
+        self._loss_sum, self._loss_count = 0.0, 0
+        self.history.append(self.record)
+        for hook in self.hooks:
+            hook.after_epoch(self)
+        self.job.run.write_history(self.history)
+
+    # Checkpoints.
+
+    def save(self) -> None:
+        """Write a checkpoint from which :meth:`restore` goes on exactly."""
+        tensors = checkpoints.with_prefix("network", self.network.state_dict())
+        if self.average.decay is not None:
+            tensors |= checkpoints.with_prefix("average", self.average.network.state_dict())
+        optimiser, plain = checkpoints.optimiser_tensors(self.optimiser)
+        tensors |= checkpoints.with_prefix("optimiser", optimiser)
+        state = {
+            "iteration": self.iteration,
+            "total_iterations": self.total_iterations,
+            "elapsed_s": self.elapsed_s,
+            "not_a_number_events": self.guard.events,
+            "loss_sum": self._loss_sum,
+            "loss_count": self._loss_count,
+            "history": self.history,
+            "optimiser": plain,
+        }
+        checkpoints.save_tensors(self.job.run.checkpoint_file, tensors, state)
+
+    def restore(self) -> None:
+        """Go on from the run's checkpoint, if there is one."""
+        path = self.job.run.checkpoint_file
+        if not path.is_file():
+            return
+        tensors, state = checkpoints.load_tensors(path, self.device)
+        self.network.load_state_dict(checkpoints.without_prefix("network", tensors))
+        if self.average.decay is not None:
+            self.average.network.load_state_dict(checkpoints.without_prefix("average", tensors))
+        checkpoints.restore_optimiser(
+            self.optimiser, checkpoints.without_prefix("optimiser", tensors), state["optimiser"]
+        )
+        self.iteration, self._elapsed_before_s = state["iteration"], state["elapsed_s"]
+        if self.configuration.training.max_hours is not None:
+            self.total_iterations = state["total_iterations"]
+        self.guard.events, self.history = state["not_a_number_events"], state["history"]
+        self._loss_sum, self._loss_count = state["loss_sum"], state["loss_count"]
+        _log.info("%s goes on after iteration %d of %d.", self.job.title, self.iteration, self.total_iterations)

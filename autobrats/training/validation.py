@@ -1,0 +1,138 @@
+"""Whole-volume validation of a trained fold: predictions, metrics, and what a missing modality costs."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from autobrats.dataset.volumes import read_mask
+from autobrats.evaluation.cases import score_case
+from autobrats.evaluation.metrics_file import CaseMetrics, Metrics, build_metrics, case_metrics, write_metrics
+from autobrats.evaluation.probability_file import read_probabilities, to_volume, write_probabilities
+from autobrats.files import write_json
+from autobrats.inference.sliding_window import count_windows, predict_volume
+from autobrats.networks.output import region_probabilities
+from autobrats.preprocessing.transform import to_study_box
+from autobrats.training.job import TrainingJob
+
+_log = logging.getLogger(__name__)
+
+MISSING_MODALITY_CASES = 24
+"""Validation cases that are predicted again with each modality left out."""
+FORWARD_SHARE = 0.4
+"""A forward pass takes about this share of a training step, deep supervision and loss included."""
+
+
+def validation_seconds(job: TrainingJob, network: nn.Module, step_s: float) -> float:
+    """An estimate of the final validation's time from that of a training step."""
+    entries = job.configuration.pool
+    voxels = np.mean([math.prod(entry.patch_size) * entry.batch_size for entry in entries])
+    window_s = FORWARD_SHARE * step_s * math.prod(job.configuration.inference.patch_size) / voxels
+    passes = 2 ** len(job.configuration.inference.mirror_axes)
+    total = 3.0
+    for index, name in enumerate(job.validation_cases):
+        shape = job.store.properties(name).placement.shape
+        windows = count_windows(
+            shape, job.configuration.inference.patch_size, job.configuration.inference.overlap, network.divisor
+        )
+        without = len(job.configuration.modalities) if _is_tested_without(job, index) else 0
+        total += windows * window_s * (passes + without) + 1e-8 * math.prod(job.store.properties(name).placement.study_shape)
+    return 1.2 * total
+
+
+def validate(job: TrainingJob, network: nn.Module, on_case: Callable[[int, int], None] = lambda done, total: None) -> Metrics:
+    """Predict every validation case whole, keep its probabilities, score it on the study's own grid.
+
+    Cases that an interrupted validation has predicted already are not predicted again.
+
+    Args:
+        job: whose validation cases and run directory.
+        network: trained; on the job's device.
+        on_case: called with the number of cases done and of all.
+    """
+    network.eval()
+    scored: dict[str, CaseMetrics] = {}
+    without: dict[str, list[float]] = {modality: [] for modality in job.configuration.modalities}
+    complete: list[float] = []
+    for index, name in enumerate(job.validation_cases):
+        path = job.run.probability_file(name)
+        if not path.is_file():
+            _predict(job, network, name)
+        scores = _score(job, name)
+        scored[name] = scores
+        if _is_tested_without(job, index):
+            complete.append(_quick_dice(job, network, name, None))
+            for channel, modality in enumerate(job.configuration.modalities):
+                without[modality].append(_quick_dice(job, network, name, channel))
+        on_case(index + 1, len(job.validation_cases))
+    metrics = build_metrics(job.name, scored)
+    write_metrics(job.run.metrics_file, metrics)
+    if complete:
+        write_json(
+            job.run.missing_modalities_file,
+            {
+                "cases": len(complete),
+                "complete": float(np.mean(complete)),
+                "without": {modality: float(np.mean(values)) for modality, values in without.items()},
+            },
+        )
+    return metrics
+
+
+def _is_tested_without(job: TrainingJob, index: int) -> bool:
+    return len(job.configuration.modalities) > 1 and index < MISSING_MODALITY_CASES
+
+
+def _predict(job: TrainingJob, network: nn.Module, name: str) -> None:
+    probabilities = _region_probabilities(job, network, name, None, job.configuration.inference.mirror_axes)
+    placement = job.store.properties(name).placement
+    write_probabilities(
+        job.run.probability_file(name),
+        to_study_box(probabilities, placement),
+        placement.box,
+        placement.study_shape,
+        placement.study_spacing_mm,
+    )
+
+
+def _region_probabilities(
+    job: TrainingJob, network: nn.Module, name: str, left_out: int | None, mirror_axes: list
+) -> np.ndarray:
+    images = np.asarray(job.store.images(name)[:])[job.channels].astype(np.float32)
+    if left_out is not None:
+        images[left_out] = 0
+    inference = job.configuration.inference
+    return predict_volume(
+        network,
+        torch.from_numpy(images),
+        patch_size=inference.patch_size,
+        overlap=inference.overlap,
+        mirror_axes=mirror_axes,
+        batch_size=inference.batch_size,
+        to_probabilities=lambda logits: region_probabilities(logits, job.configuration.output, job.plan.convention),
+        device=job.device,
+    ).numpy()
+
+
+def _score(job: TrainingJob, name: str) -> CaseMetrics:
+    probabilities, box, shape = read_probabilities(job.run.probability_file(name))
+    case = job.dataset.case(name)
+    assert case.mask is not None
+    labels = to_volume(job.plan.convention.decide(probabilities)[None], box, shape)[0]
+    placement = job.store.properties(name).placement
+    scores = score_case(labels, read_mask(case.mask), job.plan.convention, placement.study_spacing_mm)
+    return case_metrics(case.patient, scores, int(job.fold))
+
+
+def _quick_dice(job: TrainingJob, network: nn.Module, name: str, left_out: int | None) -> float:
+    """Mean Dice over the regions on the network's grid, without mirroring."""
+    probabilities = _region_probabilities(job, network, name, left_out, [])
+    labels = job.plan.convention.decide(probabilities)
+    reference = np.asarray(job.store.mask(name)[:])
+    scores = score_case(labels, reference, job.plan.convention, job.plan.preprocessing.spacing_mm)
+    return float(np.mean([region["dice"] for region in scores.values()]))
