@@ -1,0 +1,109 @@
+"""Resampling between two grids that cover the same volume, one axis at a time.
+
+Interpolation along an axis is linear in the data whatever its order, so it is a matrix. scipy builds that matrix by
+resampling the identity, and applying it is a matrix product, which is many times faster than resampling the volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+
+ANISOTROPIC = 3.0
+"""An axis whose spacing exceeds the finest one this many times is interpolated linearly: a spline overshoots there."""
+SAME = 0.01
+"""Spacings that differ by less than this share are the same."""
+
+Shape = tuple[int, int, int]
+
+
+def resampled_shape(shape: Shape, spacing_mm: tuple[float, ...], target_mm: tuple[float, ...]) -> Shape:
+    """Voxels along (z, y, x) of the grid of spacing ``target_mm`` over the same volume; equal spacings keep theirs."""
+    sizes = [
+        size if abs(spacing / target - 1) <= SAME else max(1, round(size * spacing / target))
+        for size, spacing, target in zip(shape, spacing_mm, target_mm, strict=True)
+    ]
+    return (sizes[0], sizes[1], sizes[2])
+
+
+def resample_image(image: np.ndarray, shape: Shape, spacing_mm: tuple[float, ...]) -> np.ndarray:
+    """Cubic splines (linear along strongly anisotropic axes), smoothed first along axes that lose resolution.
+
+    Args:
+        image: float32, (z, y, x), with ``spacing_mm`` between its voxels.
+        shape: the wanted voxels along (z, y, x).
+    """
+    orders = [1 if spacing > ANISOTROPIC * min(spacing_mm) else 3 for spacing in spacing_mm]
+    return _apply(image, shape, orders)
+
+
+def resample_labels(labels: np.ndarray, shape: Shape) -> np.ndarray:
+    """Each label's share of a voxel, interpolated linearly; the largest share wins, and no label vanishes.
+
+    Args:
+        labels: uint8, (z, y, x).
+        shape: the wanted voxels along (z, y, x).
+    """
+    if labels.shape == tuple(shape):
+        return labels
+    integers = np.unique(labels)
+    best = np.full(shape, -1.0, np.float32)
+    result = np.zeros(shape, np.uint8)
+    peaks: dict[int, int] = {}
+    for integer in integers:
+        share = _apply((labels == integer).astype(np.float32), shape, (1, 1, 1))
+        wins = share > best
+        result[wins] = integer
+        np.maximum(best, share, out=best)
+        peaks[int(integer)] = int(share.argmax())
+    for integer in set(peaks) - set(np.unique(result).tolist()):
+        result.reshape(-1)[peaks[integer]] = integer
+    return result
+
+
+def resampled_slabs(volume: np.ndarray, shape: Shape, slab: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Linear interpolation, ``slab`` slices of the result at a time, so that the whole never stands in memory.
+
+    Args:
+        volume: float, (channel, z, y, x).
+        shape: the wanted voxels along (z, y, x).
+
+    Yields:
+        The slices along z and their values, float32, (channel, slab, y, x).
+    """
+    along_z = interpolation_matrix(volume.shape[1], shape[0], 1)
+    for start in range(0, shape[0], slab):
+        rows = along_z[start : start + slab]
+        used = np.flatnonzero(rows.any(0))
+        window = slice(int(used[0]), int(used[-1]) + 1)
+        part = np.asarray(volume[:, window], np.float32)
+        if volume.shape[1] != shape[0]:
+            part = np.einsum("oi,ciyx->coyx", rows[:, window], part, optimize=True)
+        part = np.stack([_apply(channel, (len(rows), *shape[1:]), (1, 1, 1)) for channel in part])
+        yield slice(start, start + len(rows)), part
+
+
+@lru_cache(maxsize=64)
+def interpolation_matrix(size: int, new_size: int, order: int) -> np.ndarray:
+    """The matrix, float32 (new_size, size), that resamples an axis whose two ends stay where they are."""
+    identity = np.eye(size)
+    if new_size < size:
+        identity = ndimage.gaussian_filter1d(identity, (size / new_size - 1) / 2, axis=0, mode="nearest")
+    matrix = ndimage.zoom(identity, (new_size / size, 1), order=order, mode="nearest", grid_mode=True)
+    matrix = matrix.astype(np.float32)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _apply(image: np.ndarray, shape: tuple[int, ...], orders: tuple[int, ...] | list[int]) -> np.ndarray:
+    if image.shape[0] != shape[0]:
+        along_z = interpolation_matrix(image.shape[0], shape[0], orders[0])
+        image = (along_z @ image.reshape(image.shape[0], -1)).reshape(shape[0], *image.shape[1:])
+    if image.shape[1] != shape[1]:
+        image = interpolation_matrix(image.shape[1], shape[1], orders[1]) @ image
+    if image.shape[2] != shape[2]:
+        image = image @ interpolation_matrix(image.shape[2], shape[2], orders[2]).T
+    return np.ascontiguousarray(image)
