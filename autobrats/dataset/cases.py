@@ -45,6 +45,8 @@ class Dataset(Strict):
     modalities: list[str]
     """The order of the channels everywhere after this point."""
     convention: Convention
+    convention_evidence: str = ""
+    """The sentence of why that convention was taken."""
     cases: list[Case]
 
     def case(self, name: str) -> Case:

@@ -69,7 +69,7 @@ def read_volume(image: ImageFile, like: Geometry | None = None) -> Volume:
 
 
 def read_volumes(images: Mapping[str, ImageFile]) -> Iterator[tuple[str, Volume | UserError]]:
-    """Yield (modality, volume) for each image, or what was wrong with it; a 4D file is read once for all its channels."""
+    """Yield (modality, volume) for each image, or what was wrong with it; a 4D file is read once."""
     like: Geometry | None = None
     open_path, open_file = None, None
     for modality, image in images.items():
@@ -110,14 +110,12 @@ def read_study(case: Case, modalities: Sequence[str]) -> Study:
         elif difference := geometry.mismatch(volume.geometry):
             first = next(iter(known.values())).path.name
             raise UserError(
-                f"Case {case.name}: {file} does not lie on the grid of {first}: it has {difference}; resample it onto that grid."
+                f"Case {case.name}: {file} does not lie on the grid of {first}: it has {difference}; resample it."
             )
         image = images[list(modalities).index(modality)]
         image[...] = volume.voxels
         if count := image.size - int(np.isfinite(image).sum()):
-            raise UserError(
-                f"Case {case.name}: {file} has {count} voxels that are NaN or infinite; replace them by numbers."
-            )
+            raise UserError(f"Case {case.name}: {file} has {count} voxels that are NaN or infinite; replace them.")
     assert geometry is not None
     present = [modality in known for modality in modalities]
     return Study(case.name, list(modalities), images, present, geometry.spacing_mm, geometry)
@@ -127,7 +125,7 @@ def read_mask(image: ImageFile, geometry: Geometry | None = None) -> np.ndarray:
     """Read a segmentation onto canonical axes: uint8, shape (z, y, x); whole numbers stored as floats are accepted.
 
     Raises:
-        UserError: if it cannot be read, does not lie on the grid of ``geometry``, or holds other than whole numbers 0..255.
+        UserError: if it cannot be read, does not lie on the grid of ``geometry``, or does not hold whole 0..255.
     """
     volume = read_volume(image, geometry)
     if geometry is not None and (difference := geometry.mismatch(volume.geometry)):
@@ -149,8 +147,8 @@ def as_labels(voxels: np.ndarray, file: Path) -> np.ndarray:
             if wrong.any():
                 example = voxels[wrong][0]
                 raise UserError(
-                    f"The mask {file} holds numbers that are not whole (for example {example:.4g}, {int(wrong.sum())} voxels); "
-                    "it must hold one whole number a voxel."
+                    f"The mask {file} holds numbers that are not whole (for example {example:.4g}, "
+                    f"{int(wrong.sum())} voxels); it must hold one whole number a voxel."
                 )
             voxels = whole
         low, high = voxels.min(), voxels.max()
