@@ -76,7 +76,7 @@ def surface_distances(
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
     """The smallest box around the non-zero voxels of a volume, or None if there are none."""
-    plane: np.ndarray = mask.any(axis=0)
+    plane = np.asarray(mask.any(axis=0))
     profiles = (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))
     ends = [np.flatnonzero(profile) for profile in profiles]
     if not len(ends[0]):
