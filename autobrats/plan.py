@@ -29,9 +29,16 @@ class Part(Strict):
 
 
 class Normalisation(Strict):
-    """How one modality's intensities are normalised inside the brain (``zscore``) or mapped to 0..1 (``minmax``)."""
+    """How one modality's intensities are made comparable.
 
-    method: Literal["zscore", "minmax", "none"] = "zscore"
+    ``zscore`` by the mean and deviation of the study's brain; ``fixed`` by a mean and deviation of the dataset, for
+    images that somebody normalised already; ``minmax`` to 0..1 inside the brain.
+    """
+
+    method: Literal["zscore", "fixed", "minmax", "none"] = "zscore"
+    mean: float | None = None
+    std: float | None = Field(default=None, gt=0)
+    """Of the dataset; needed by ``fixed``, not used otherwise."""
     clip_percentiles: tuple[float, float] | None = None
     """Intensities are clipped to these percentiles of the brain first."""
 

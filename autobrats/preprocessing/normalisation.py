@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from autobrats.errors import UserError
 from autobrats.plan import Normalisation
 
 
@@ -28,6 +29,10 @@ def normalise(image: np.ndarray, signal: np.ndarray | None, how: Normalisation) 
         mean = float(values.mean(dtype=np.float64))
         std = float(values.std(dtype=np.float64))
         values = (values - np.float32(mean)) / np.float32(std) if std > 0 else np.zeros_like(values)
+    elif how.method == "fixed":
+        if how.mean is None or how.std is None:
+            raise UserError("The plan's normalisation 'fixed' needs the keys 'mean' and 'std'.")
+        values = (values - np.float32(how.mean)) / np.float32(how.std)
     elif how.method == "minmax":
         low, high = float(values.min()), float(values.max())
         values = (values - np.float32(low)) / np.float32(high - low) if high > low else np.zeros_like(values)
