@@ -106,9 +106,7 @@ def preprocess(
         if not present[index]:
             continue
         inside = None if signal is None else signal[index][placement.slices]
-        image = normalise(
-            images[index][placement.slices], inside, plan.normalisation.get(modality, Normalisation())
-        )
+        image = normalise(images[index][placement.slices], inside, plan.normalisation.get(modality, Normalisation()))
         if shape != box_shape:
             image = resample_image(image, shape, spacing)
             if inside is not None:

@@ -1,0 +1,132 @@
+"""Preprocessing of a whole dataset: in parallel, and only what is not done yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autobrats.dataset.cases import Case, Dataset
+from autobrats.dataset.conventions import Convention
+from autobrats.dataset.volumes import read_mask, read_study
+from autobrats.errors import UserError
+from autobrats.plan import Plan, Preprocessing
+from autobrats.preprocessing.store import CaseStore
+from autobrats.preprocessing.transform import preprocess, preprocess_mask
+from autobrats.workers import map_in_workers
+
+STORE_VERSION = 1
+"""Raised when the stored files change their meaning, so that older ones are made again."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case that could not be preprocessed, and why in one sentence."""
+
+    case: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to preprocess one case."""
+
+    case: Case
+    modalities: list[str]
+    plan: Preprocessing
+    convention: Convention
+    store: Path
+    made_from: str
+    seed: int
+
+
+def preprocess_dataset(
+    dataset: Dataset,
+    plan: Plan,
+    store: CaseStore,
+    workers: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Failure]:
+    """Preprocess every case that the store does not hold yet, or holds from other files or another plan.
+
+    Interrupted, it loses the cases that are being made, and the next call goes on with them. Memory is bounded by
+    ``workers`` times one study.
+
+    Args:
+        workers: processes; 0 works in this one.
+        on_progress: called with (cases done, cases in all), at once and after each case.
+
+    Returns:
+        The cases that failed; the others are stored.
+    """
+    jobs = []
+    for case in dataset.cases:
+        made_from = fingerprint_of_sources(case, plan)
+        if made_from is None or not store.holds(case.name, made_from):
+            jobs.append(
+                Job(
+                    case, plan.modalities, plan.preprocessing, plan.convention, store.folder, made_from or "", plan.seed
+                )
+            )
+    total = len(dataset.cases)
+    done = total - len(jobs)
+    report = on_progress or (lambda done, total: None)
+    report(done, total)
+    failures = []
+    for outcome in map_in_workers(preprocess_case, jobs, workers=min(workers, len(jobs)), describe=_describe):
+        done += 1
+        if outcome.error is not None:
+            failures.append(Failure(outcome.item.case.name, outcome.error, outcome.traceback))
+        report(done, total)
+    return failures
+
+
+def preprocess_case(job: Job) -> None:
+    """Read, transform and store one case."""
+    study = read_study(job.case, job.modalities)
+    prepared = preprocess(study.images, study.present, study.spacing_mm, job.plan, job.modalities)
+    mask = None
+    if job.case.mask is not None:
+        mask = preprocess_mask(read_mask(job.case.mask, study.geometry), prepared.placement)
+    if not job.made_from:
+        raise UserError(f"Case {job.case.name}: its files changed while they were read; start again.")
+    CaseStore(job.store).write(
+        job.case.name,
+        job.case.patient,
+        prepared,
+        mask,
+        modalities=job.modalities,
+        convention=job.convention,
+        made_from=job.made_from,
+        seed=job.seed,
+    )
+
+
+def fingerprint_of_sources(case: Case, plan: Plan) -> str | None:
+    """Hash of everything a stored case depends on: the plan's preprocessing, and the files' names, sizes and times.
+
+    None if a file is missing.
+    """
+    facts: dict[str, object] = {
+        "version": STORE_VERSION,
+        "plan": plan.preprocessing.model_dump(mode="json"),
+        "modalities": plan.modalities,
+        "convention": plan.convention.model_dump(mode="json"),
+        "seed": plan.seed,
+        "patient": case.patient,
+    }
+    files = {**case.images, **({"mask": case.mask} if case.mask is not None else {})}
+    for name, file in files.items():
+        try:
+            status = file.path.stat()
+        except OSError:
+            return None
+        facts[f"file {name}"] = [str(file.path), file.channel, status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _describe(job: Job) -> str:
+    return job.case.name
