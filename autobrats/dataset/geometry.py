@@ -28,7 +28,7 @@ class Geometry:
 
     Attributes:
         shape: canonical (z, y, x), voxels.
-        spacing_mm: canonical (z, y, x).
+        spacing_mm: canonical (z, y, x), rounded to nanometres, as headers in float32 differ beyond that.
         affine: 4 x 4, from the file's voxel indices (i, j, k) to RAS+ millimetres, as nibabel gives it.
         axes: for each canonical axis, the file's axis that it is.
         flips: for each canonical axis, True if the file runs against it.
@@ -116,7 +116,7 @@ def geometry_of_file(
     z, y, x = axes
     return Geometry(
         shape=(file_shape[z], file_shape[y], file_shape[x]),
-        spacing_mm=(float(lengths[z]), float(lengths[y]), float(lengths[x])),
+        spacing_mm=(round(float(lengths[z]), 6), round(float(lengths[y]), 6), round(float(lengths[x]), 6)),
         affine=np.asarray(affine, float),
         axes=(z, y, x),
         flips=(flips[0], flips[1], flips[2]),
