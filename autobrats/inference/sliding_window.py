@@ -1,0 +1,242 @@
+"""Prediction of a volume larger than the network's patch: overlapping windows, averaged with Gaussian weights."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from autobrats.networks.output import NetworkOutput
+
+Size = tuple[int, int, int]
+Forward = Callable[[Tensor], "NetworkOutput | Tensor"]
+"""A network: (batch, modality, z, y, x) to logits (batch, channel, z, y, x)."""
+Average = Literal["probabilities", "logits"]
+
+SIGMA = 0.125
+"""Standard deviation of the Gaussian weight, as a share of the window (nnU-Net, MONAI)."""
+SMALLEST_WEIGHT = 1e-3
+
+
+def predict_volume(
+    network: Forward | Sequence[Forward],
+    images: Tensor,
+    *,
+    patch_size: Size,
+    to_probabilities: Callable[[Tensor], Tensor],
+    overlap: float = 0.5,
+    mirror_axes: Sequence[int] = (),
+    batch_size: int = 1,
+    divisor: Size | None = None,
+    device: torch.device | str = "cpu",
+    average: Average = "probabilities",
+    weights: Sequence[float] | None = None,
+    on_window: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Region probabilities of a whole volume.
+
+    Every window goes through all networks and all mirrorings before the next one is cut, so memory does not grow with
+    their number. Windows in which every channel is zero are outside the brain and are skipped; their voxels get
+    probability 0.
+
+    Args:
+        network: one network or several (folds), whose results are averaged.
+        images: float, (modality, z, y, x), on any device.
+        patch_size: of the windows along (z, y, x); an axis on which the volume is smaller uses the volume's size,
+            rounded up to the networks' divisor.
+        to_probabilities: from logits, (batch, channel, z, y, x), to region probabilities, (batch, region, z, y, x).
+        overlap: share of a window that its neighbour covers at least, 0 <= overlap < 1.
+        mirror_axes: axes, 0 for z to 2 for x, along which the windows are mirrored as well: 2^n passes.
+        divisor: what the networks' input must be divisible by; their attribute ``divisor`` by default.
+        device: on which the networks are; the windows travel to it.
+        average: of mirrorings and networks, over probabilities, or over logits before ``to_probabilities``
+            (Nguyen et al. 2020).
+        weights: of the networks in the average; equal by default.
+        on_window: called with (windows done, windows in all).
+
+    Returns:
+        float32, (region, z, y, x), on ``images``' device.
+    """
+    networks = list(network) if isinstance(network, Sequence) else [network]
+    shares = _shares(weights, len(networks))
+    if divisor is None:
+        divisor = common_divisor(networks)
+    shape: Size = (images.shape[1], images.shape[2], images.shape[3])
+    window = window_size(shape, patch_size, divisor)
+    images, inner = _pad(images, window)
+    importance = gaussian_importance(window).to(images.device)
+    starts = [start for start in window_starts(images.shape[1:], window, overlap) if _has_signal(images, start, window)]
+    flips = list(mirrorings(mirror_axes))
+
+    total: Tensor | None = None
+    weight = torch.zeros(images.shape[1:], device=images.device)
+    with torch.inference_mode():
+        for first in range(0, len(starts), batch_size):
+            batch = starts[first : first + batch_size]
+            patches = torch.stack([images[(slice(None), *_slices(start, window))] for start in batch])
+            patches = patches.to(device, torch.float32, non_blocking=True)
+            result = _predict_patches(networks, shares, patches, flips, to_probabilities, average)
+            result = result.to(images.device, torch.float32)
+            if total is None:
+                total = torch.zeros((result.shape[1], *images.shape[1:]), device=images.device)
+            for start, probabilities in zip(batch, result, strict=True):
+                where = _slices(start, window)
+                total[(slice(None), *where)] += probabilities * importance
+                weight[where] += importance
+            if on_window is not None:
+                on_window(first + len(batch), len(starts))
+        if total is None:
+            empty = torch.zeros((1, images.shape[0], *window), device=device)
+            logits = _logits(networks[0](empty))
+            return torch.zeros((to_probabilities(logits).shape[1], *shape), device=images.device)
+        total = total[(slice(None), *inner)]
+        return total.div_(weight[inner].clamp_(min=torch.finfo(torch.float32).tiny))
+
+
+def common_divisor(networks: Sequence[Forward]) -> Size:
+    """The smallest size along (z, y, x) of which every network's input must be a multiple."""
+    divisors = [getattr(network, "divisor", (1, 1, 1)) for network in networks]
+    return (
+        math.lcm(*(divisor[0] for divisor in divisors)),
+        math.lcm(*(divisor[1] for divisor in divisors)),
+        math.lcm(*(divisor[2] for divisor in divisors)),
+    )
+
+
+def window_size(shape: Sequence[int], patch_size: Sequence[int], divisor: Sequence[int]) -> Size:
+    """The patch size, reduced along axes on which the volume, rounded up to the divisor, is smaller."""
+    sizes = [min(p, math.ceil(s / d) * d) for s, p, d in zip(shape, patch_size, divisor, strict=True)]
+    return (sizes[0], sizes[1], sizes[2])
+
+
+def window_starts(shape: Sequence[int], window: Size, overlap: float) -> list[Size]:
+    """The first voxels of the fewest windows, evenly spaced, that cover the volume with at least that overlap."""
+    axes = []
+    for size, width in zip(shape, window, strict=True):
+        room = size - width
+        step = max(1, int(width * (1 - overlap)))
+        count = math.ceil(room / step) + 1
+        axes.append([round(room * index / max(1, count - 1)) for index in range(count)])
+    return list(itertools.product(*axes))
+
+
+def mirrorings(axes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Every combination of mirrored axes of a (batch, channel, z, y, x) tensor, beginning with none."""
+    for count in range(len(axes) + 1):
+        for combination in itertools.combinations(sorted(axes), count):
+            yield tuple(axis + 2 for axis in combination)
+
+
+@lru_cache(maxsize=8)
+def gaussian_importance(window: Size) -> Tensor:
+    """The weight of each voxel of a window: a Gaussian about its centre, at most 1 and at least 0.001."""
+    importance = torch.ones(())
+    for width in window:
+        offset = torch.arange(width, dtype=torch.float32) - (width - 1) / 2
+        importance = importance[..., None] * torch.exp(-0.5 * (offset / (SIGMA * width)) ** 2)
+    return importance.clamp_(min=SMALLEST_WEIGHT)
+
+
+def estimate_memory_gib(
+    networks: Sequence[torch.nn.Module],
+    shape: Sequence[int],
+    *,
+    modalities: int,
+    regions: int,
+    window: Size,
+    batch_size: int = 1,
+) -> float:
+    """The peak that predicting a volume of ``shape`` (z, y, x) on the network's grid adds to the process.
+
+    Volumes: the images, the sum, its weight and the result. Network: twice the largest set of three neighbouring
+    layers (input, output and workspace of a convolution) and what skip connections keep, found by passing sizes
+    without data through the network.
+    """
+    voxels = math.prod(max(s, w) for s, w in zip(shape, window, strict=True))
+    volumes = 4 * voxels * (2 * modalities + 2 * regions + 1)
+    parameters = sum(4 * sum(p.numel() for p in network.parameters()) for network in networks)
+    sizes: list[int] = []
+
+    def measure(_module: torch.nn.Module, _given: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(4 * output.numel())
+
+    hooks = [m.register_forward_hook(measure) for m in networks[0].modules() if not list(m.children())]
+    try:
+        with torch.inference_mode():
+            _measure_on_meta(networks[0], (batch_size, modalities, *window))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    together = max((sum(sizes[i : i + 3]) for i in range(len(sizes))), default=0)
+    kept = sum(sorted(set(sizes), reverse=True)[:4])
+    return (volumes + parameters + 2 * together + kept) / 2**30
+
+
+def _measure_on_meta(network: torch.nn.Module, shape: tuple[int, ...]) -> None:
+    state = {
+        name: torch.empty_like(value, device="meta")
+        for name, value in itertools.chain(network.named_parameters(), network.named_buffers())
+    }
+    torch.func.functional_call(network, state, torch.empty(shape, device="meta"))
+
+
+def _predict_patches(
+    networks: list[Forward],
+    shares: list[float],
+    patches: Tensor,
+    flips: list[tuple[int, ...]],
+    to_probabilities: Callable[[Tensor], Tensor],
+    average: Average,
+) -> Tensor:
+    total: Tensor | None = None
+    for flip in flips:
+        given = patches.flip(flip) if flip else patches
+        for network, share in zip(networks, shares, strict=True):
+            with torch.autocast(patches.device.type, torch.float16, enabled=patches.device.type == "cuda"):
+                logits = _logits(network(given)).float()
+            part = to_probabilities(logits) if average == "probabilities" else logits
+            part = (part.flip(flip) if flip else part) * (share / len(flips))
+            total = part if total is None else total.add_(part)
+    assert total is not None
+    return total if average == "probabilities" else to_probabilities(total)
+
+
+def _logits(output: NetworkOutput | Tensor) -> Tensor:
+    return output.logits if isinstance(output, NetworkOutput) else output
+
+
+def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
+    values = [1.0] * count if weights is None else [float(weight) for weight in weights]
+    if len(values) != count or min(values) < 0 or sum(values) <= 0:
+        raise ValueError(f"{count} networks need as many weights that are not negative, not {values}")
+    return [value / sum(values) for value in values]
+
+
+def _pad(images: Tensor, window: Size) -> tuple[Tensor, tuple[slice, ...]]:
+    padding: list[int] = []
+    inner = []
+    for size, width in zip(images.shape[1:], window, strict=True):
+        missing = max(0, width - size)
+        padding = [missing // 2, missing - missing // 2, *padding]
+        inner.append(slice(missing // 2, missing // 2 + size))
+    if any(padding):
+        images = torch.nn.functional.pad(images, padding)
+    return images, tuple(inner)
+
+
+def _slices(start: Size, window: Size) -> tuple[slice, slice, slice]:
+    return (
+        slice(start[0], start[0] + window[0]),
+        slice(start[1], start[1] + window[1]),
+        slice(start[2], start[2] + window[2]),
+    )
+
+
+def _has_signal(images: Tensor, start: Size, window: Size) -> bool:
+    return bool(images[(slice(None), *_slices(start, window))].any())
