@@ -113,9 +113,10 @@ def _draw_outlines(
 def _central_slices(foreground: np.ndarray) -> tuple[int, int, int]:
     """The slice with most foreground along each axis; the middle without any."""
     if not foreground.any():
-        return tuple(size // 2 for size in foreground.shape)  # type: ignore[return-value]
-    sums = (foreground.sum(tuple(other for other in range(3) if other != axis)) for axis in range(3))
-    return tuple(int(profile.argmax()) for profile in sums)
+        z, y, x = (size // 2 for size in foreground.shape)
+        return z, y, x
+    z, y, x = (int(foreground.sum(tuple(other for other in range(3) if other != axis)).argmax()) for axis in range(3))
+    return z, y, x
 
 
 def _view(image: np.ndarray, spacing_mm: tuple[float, float, float]) -> list[tuple[float, float]]:

@@ -1,0 +1,38 @@
+"""The table of a dataset's faults: on the screen and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from autobrats.dataset.faults import Fault
+from autobrats.files import write_text
+from autobrats.reporting.tables import print_table
+
+SHOWN = 40
+"""Rows on the screen; the CSV has all."""
+
+
+def print_faults(faults: Sequence[Fault]) -> None:
+    """Print the faults, errors first, each with what to do."""
+    ordered = sorted(faults, key=lambda fault: fault.severity != "error")
+    rows = [
+        [f.severity, f.case or "(dataset)", f.file.name if f.file else "", f.message, f.remedy] for f in ordered[:SHOWN]
+    ]
+    errors = sum(fault.severity == "error" for fault in faults)
+    title = f"{errors} errors, {len(faults) - errors} warnings"
+    if len(ordered) > SHOWN:
+        title += f" (the first {SHOWN})"
+    print_table(["severity", "case", "file", "what is wrong", "what to do"], rows, title=title)
+
+
+def write_faults(path: Path, faults: Sequence[Fault]) -> None:
+    """Write all faults as CSV (with its heading alone if there are none)."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["severity", "case", "file", "kind", "message", "remedy"])
+    for fault in faults:
+        writer.writerow([fault.severity, fault.case, fault.file or "", fault.kind, fault.message, fault.remedy])
+    write_text(path, text.getvalue())
