@@ -53,6 +53,19 @@ def detect_convention(
     return KNOWN[proposed], f"{reason}; {seen}: {_listed(found - expected)} unexpected"
 
 
+def conventions_of_names(case_names: Sequence[str]) -> dict[str, list[str]]:
+    """The cases by the convention that their names propose; 2023 and 2024 of one task count as 2024."""
+    proposed: dict[str, list[str]] = {}
+    for name in case_names:
+        for pattern, convention, _ in _NAMES:
+            if pattern.search(name):
+                proposed.setdefault(convention, []).append(name)
+                break
+    if "brats2024" in proposed:
+        proposed["brats2024"] += proposed.pop("brats2023", [])
+    return proposed
+
+
 def _from_names(case_names: Sequence[str], folder: str) -> tuple[str | None, str]:
     """The convention that the majority of the names propose, and why."""
     votes: dict[tuple[str, str], list[str]] = {}

@@ -65,7 +65,8 @@ def _read_files(images: Sequence[Path], masks: Sequence[Path], modalities: Seque
             name = _channel_name(int(channel[2]), modalities)
             numbered.setdefault(channel[1], {})[name] = ImageFile(path=path)
         elif reading.meaning != BRAIN_MASK and len(modalities) <= 1:
-            numbered.setdefault(stem, {})[modalities[0] if modalities else ONLY_MODALITY] = ImageFile(path=path)
+            name = re.sub(r"[_-](image|img|im)$", "", stem, flags=re.I)
+            numbered.setdefault(name, {})[modalities[0] if modalities else ONLY_MODALITY] = ImageFile(path=path)
     mask_files = _masks_by_case(masks, {*by_case, *numbered})
     for name in sorted({*by_case, *numbered}):
         if name in by_case:

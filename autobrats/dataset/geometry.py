@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -105,22 +106,29 @@ def geometry_of_file(
     """
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise ValueError("its affine is singular or not finite")
-    own = nibabel.orientations.io_orientation(affine)
-    canonical = nibabel.orientations.axcodes2ornt(_CANONICAL_AXES)
-    towards = nibabel.orientations.ornt_transform(own, canonical)
-    axes, flips = [0, 0, 0], [False, False, False]
-    for axis, (target, direction) in enumerate(towards):
-        axes[2 - int(target)] = axis
-        flips[2 - int(target)] = direction < 0
+    (z, y, x), flips = _closest_axes(tuple(affine[:3, :3].ravel().tolist()))
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    z, y, x = axes
     return Geometry(
         shape=(file_shape[z], file_shape[y], file_shape[x]),
         spacing_mm=(round(float(lengths[z]), 6), round(float(lengths[y]), 6), round(float(lengths[x]), 6)),
         affine=np.asarray(affine, float),
         axes=(z, y, x),
-        flips=(flips[0], flips[1], flips[2]),
+        flips=flips,
         suffix=suffix,
         header=header,
         placed=placed,
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _closest_axes(rotation: tuple[float, ...]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """For each canonical axis (z, y, x), the file's axis closest to it, and whether it runs against it."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(rotation, (3, 3))
+    own = nibabel.orientations.io_orientation(affine)
+    canonical = nibabel.orientations.axcodes2ornt(_CANONICAL_AXES)
+    axes, flips = [0, 0, 0], [False, False, False]
+    for axis, (target, direction) in enumerate(nibabel.orientations.ornt_transform(own, canonical)):
+        axes[2 - int(target)] = axis
+        flips[2 - int(target)] = bool(direction < 0)
+    return (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2])

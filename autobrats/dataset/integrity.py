@@ -15,7 +15,7 @@ from autobrats.dataset.cases import Case, Dataset
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.faults import Fault
 from autobrats.dataset.modality_names import MR_MODALITIES
-from autobrats.dataset.volumes import Volume, as_labels, read_volume, read_volumes
+from autobrats.dataset.volumes import Study, Volume, as_labels, read_volume, read_volumes
 from autobrats.errors import UserError
 
 LARGEST_BRAIN_ML = 2200.0
@@ -60,10 +60,10 @@ class CheckedStudy:
         self.faults.append(Fault(severity, self.case.name, file, kind, message, remedy))
 
 
-def expects_brains(dataset: Dataset) -> bool:
-    """Whether studies should be co-registered and skull-stripped: MR of brain tumours in several modalities."""
-    mr = set(dataset.modalities) & set(MR_MODALITIES)
-    return len(mr) >= 2 or (len(mr) == 1 and not dataset.convention.exclusive)
+def expects_brains(modalities: Sequence[str], convention: Convention) -> bool:
+    """Whether studies should be co-registered and skull-stripped: MR of brain tumours."""
+    mr = set(modalities) & set(MR_MODALITIES)
+    return len(mr) >= 2 or (len(mr) == 1 and not convention.exclusive)
 
 
 def check_study(case: Case, modalities: Sequence[str], convention: Convention, brains: bool) -> CheckedStudy:
@@ -86,6 +86,18 @@ def check_study(case: Case, modalities: Sequence[str], convention: Convention, b
     return study
 
 
+def check_loaded(study: Study, case: Case) -> list[Fault]:
+    """The faults of a study in memory that must be co-registered and skull-stripped, as it must be for prediction."""
+    checked = CheckedStudy(case)
+    for modality, image, present in zip(study.modalities, study.images, study.present, strict=True):
+        if present:
+            checked.volumes[modality] = Volume(image, study.geometry)
+            checked.signal[modality] = foreground(image)
+    _check_skull(checked)
+    _check_alignment(checked)
+    return checked.faults
+
+
 def check_dataset(dataset: Dataset, digests: Mapping[str, Mapping[str, str]]) -> list[Fault]:
     """What is wrong across cases: the same image twice, too few patients.
 
@@ -94,7 +106,7 @@ def check_dataset(dataset: Dataset, digests: Mapping[str, Mapping[str, str]]) ->
     """
     faults = _duplicates(dataset, digests)
     patients = {case.patient for case in dataset.cases if case.mask is not None}
-    if dataset.cases and len(patients) < FOLDS:
+    if 0 < len(patients) < FOLDS:
         count = f"{len(patients)} patient{'s' * (len(patients) != 1)} with a mask"
         if len(patients) < 2:
             message, remedy = f"{count}: no cross-validation is possible", "train the fold 'all', or add patients"
@@ -246,5 +258,5 @@ def _duplicates(dataset: Dataset, digests: Mapping[str, Mapping[str, str]]) -> l
 
 
 def _bytes(voxels: np.ndarray) -> memoryview:
-    """The voxels with their shape's meaning kept: the same view of the same file gives the same bytes."""
-    return memoryview(np.ascontiguousarray(voxels)).cast("B")
+    """The voxels as bytes, in canonical order."""
+    return np.ascontiguousarray(voxels).data.cast("B")

@@ -11,11 +11,11 @@ import numpy as np
 
 from autobrats.dataset.brats_layout import read_brats
 from autobrats.dataset.cases import Case, Dataset, ImageFile
-from autobrats.dataset.convention_detection import detect_convention
+from autobrats.dataset.convention_detection import conventions_of_names, detect_convention
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.faults import Fault
 from autobrats.dataset.flat_layout import read_flat
-from autobrats.dataset.known_conventions import convention_named, plain_labels
+from autobrats.dataset.known_conventions import convention_named, labels_lost, plain_labels
 from autobrats.dataset.layout import Found, what_is_there
 from autobrats.dataset.modality_names import MR_MODALITIES
 from autobrats.dataset.msd_layout import read_msd
@@ -60,17 +60,8 @@ def read_dataset(
         faults += [_missing_mask(case) for case in found.cases if case.mask is None]
     faults += _missing_modalities(found)
     meaning, evidence = _convention(found, convention, root)
-    if " contradict " in evidence:
-        faults.append(
-            Fault(
-                "warning",
-                "",
-                None,
-                "convention",
-                f"the convention is taken to be {meaning.name}: {evidence}",
-                "say --convention NAME if this is wrong",
-            )
-        )
+    if convention is None:
+        faults += _doubtful_convention(found, meaning, evidence)
     dataset = Dataset(
         name=name,
         root=root,
@@ -152,8 +143,8 @@ def find_cases(
         f"the layout '{layout}'"
         if layout
         else (
-            "a folder a case with files such as CASE_t1.nii.gz, CASE-t2f.nii.gz (BraTS), a dataset.json with imagesTr and "
-            "labelsTr (nnU-Net, MSD), the folders images and labels, or a CSV"
+            "a folder a case with files such as CASE_t1.nii.gz, CASE-t2f.nii.gz (BraTS), a dataset.json with imagesTr "
+            "and labelsTr (nnU-Net, MSD), the folders images and labels, or a CSV"
         )
     )
     raise UserError(f"No studies were recognised in {root}: looked for {what}; found {what_is_there(root)}.")
@@ -191,6 +182,24 @@ def _convention(found: Found, wanted: str | Convention | None, root: Path) -> tu
     labels = sorted(set().union(*values.values()) - {0})
     listed = ", ".join(map(str, labels)) or "none"
     return plain_labels({f"label_{label}": label for label in labels}), f"labels {listed}: each is its own region"
+
+
+def _doubtful_convention(found: Found, convention: Convention, evidence: str) -> list[Fault]:
+    """Warnings for evidence that contradicts itself, for several years in one folder, and for labels that get lost."""
+    faults = []
+    if " contradict " in evidence:
+        message = f"the convention is taken to be {convention.name}: {evidence}"
+        faults.append(Fault("warning", "", None, "convention", message, "say --convention NAME if this is wrong"))
+    proposed = conventions_of_names([case.name for case in found.cases])
+    if len(proposed) > 1 and found.convention is None:
+        named = "; ".join(f"{name}: {len(names)}, for example {names[0]}" for name, names in proposed.items())
+        message = f"the names are those of several conventions ({named})"
+        faults.append(Fault("warning", "", None, "convention", message, "plan each year's folder by itself"))
+    if lost := labels_lost(convention):
+        listed = ", ".join(f"{before} as {after}" for before, after in lost.items())
+        message = f"the regions of {convention.name} do not tell all labels apart; written back: {listed}"
+        faults.append(Fault("warning", "", None, "convention", message, "nothing, if that distinction is not needed"))
+    return faults
 
 
 def _labels_of_sample(cases: Sequence[Case]) -> dict[str, set[int]]:

@@ -27,7 +27,10 @@ def survey(
     """
     report = on_progress or (lambda done, total: None)
     survey_one = partial(
-        survey_case, modalities=dataset.modalities, convention=dataset.convention, brains=expects_brains(dataset)
+        survey_case,
+        modalities=dataset.modalities,
+        convention=dataset.convention,
+        brains=expects_brains(dataset.modalities, dataset.convention),
     )
     results: dict[str, CaseSurvey] = {}
     report(0, len(dataset.cases))
