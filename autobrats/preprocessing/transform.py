@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from autobrats.dataset.background import bounding_box
 from autobrats.plan import Normalisation, Preprocessing
-from autobrats.preprocessing.background import Box, bounding_box, foreground
+from autobrats.preprocessing.background import foreground
 from autobrats.preprocessing.normalisation import normalise
 from autobrats.preprocessing.resampling import (
     Shape,
@@ -18,6 +19,9 @@ from autobrats.preprocessing.resampling import (
     resampled_shape,
     resampled_slabs,
 )
+
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""(start, stop) in voxels along (z, y, x)."""
 
 SLAB = 16
 """Slices that are brought back to the study's grid at a time."""
@@ -87,7 +91,8 @@ def preprocess(
     signal = foreground(images, present)
     box: Box = ((0, study_shape[0]), (0, study_shape[1]), (0, study_shape[2]))
     if plan.crop_to_brain and signal is not None:
-        box = bounding_box(signal.any(0))
+        z, y, x = bounding_box(signal.any(0))
+        box = ((z[0], z[1]), (y[0], y[1]), (x[0], x[1]))
     box_shape = (box[0][1] - box[0][0], box[1][1] - box[1][0], box[2][1] - box[2][0])
     shape = resampled_shape(box_shape, spacing, plan.spacing_mm)
     placement = Placement(

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from autobrats.plan import Normalisation, Preprocessing
-from autobrats.preprocessing.background import bounding_box, foreground
+from autobrats.preprocessing.background import foreground
 from autobrats.preprocessing.resampling import (
     interpolation_matrix,
     resample_image,
@@ -80,10 +80,6 @@ def test_a_constant_modality_becomes_zero():
     images[0, 2:6, 2:6, 2:6] = 7
     assert not preprocess(images, [True], (1, 1, 1), _plan(), ["t1c"]).images.any()
     assert not preprocess(np.zeros_like(images), [True], (1, 1, 1), _plan(), ["t1c"]).images.any()
-
-
-def test_box_of_an_empty_mask_is_the_volume():
-    assert bounding_box(np.zeros((3, 4, 5), bool)) == ((0, 3), (0, 4), (0, 5))
 
 
 def test_equal_spacings_are_not_resampled():
