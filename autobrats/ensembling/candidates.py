@@ -93,12 +93,19 @@ def _candidate(folder: DatasetFolder, name: str, configuration: Configuration, n
         else:
             usable[fold] = run
     folds = {fold: run for fold, run in usable.items() if isinstance(fold, int)}
+    try:
+        metrics = pool_metrics(read_metrics(run.metrics_file) for run in folds.values()) if folds else None
+    except ValueError as error:
+        raise UserError(
+            f"The folds of {name} do not belong together ({error}): splits.json was changed between their trainings. "
+            f"Train them again: {train_command(name, list(folds))} --restart"
+        ) from None
     return Candidate(
         configuration=name,
         weights={fold: run.weights_file for fold, run in folds.items()},
         all_weights=usable["all"].weights_file if "all" in usable else None,
         missing=[fold for fold in range(n_folds) if fold not in folds],
-        metrics=pool_metrics(read_metrics(run.metrics_file) for run in folds.values()) if folds else None,
+        metrics=metrics,
         missing_modality_dice=_pool_missing_modalities(list(folds.values())),
         notes=notes,
     )

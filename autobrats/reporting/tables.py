@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -120,7 +121,10 @@ def fold_list(folds: Sequence[int | str]) -> str:
     return ", ".join(map(str, folds))
 
 
+_NUMERIC = re.compile(r"[-+−]?[\d.]+([ (/%].*)?|-( / .*)?")
+"""A number, perhaps with a unit, an interval or further numbers behind it; or the dash of a missing one."""
+
+
 def _is_numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
-    """Whether every cell of a column begins with a digit, a sign or a dash."""
     cells = [row[index] for row in rows if row[index]]
-    return bool(cells) and all(cell[0].isdigit() or cell[0] in "+-.−" for cell in cells)
+    return bool(cells) and all(_NUMERIC.fullmatch(cell) for cell in cells)

@@ -75,3 +75,13 @@ def test_only_the_named_configurations(tmp_path: Path) -> None:
     assert [candidate.configuration for candidate in collect(folder, "3d_fullres_paper")] == ["3d_fullres_paper"]
     with pytest.raises(UserError, match="no configuration '2d'; it has: 3d_fullres, 3d_fullres_paper"):
         collect(folder, "2d")
+
+
+def test_folds_of_different_splits_are_refused(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path)
+    one, other = (finish_run(folder, "3d_fullres", fold) for fold in (0, 1))
+    other.metrics_file.write_bytes(one.metrics_file.read_bytes())
+    with pytest.raises(
+        UserError, match=r"case_00 was validated in two folds.*autobrats_train 3d_fullres 0 1 --restart"
+    ):
+        collect(folder)

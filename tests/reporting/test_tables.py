@@ -35,6 +35,10 @@ def test_columns_are_aligned_numbers_to_the_right() -> None:
     ]
 
 
+def test_a_name_that_begins_with_a_digit_is_no_number() -> None:
+    assert plain_table(["configuration"], [["3d_fullres"]]).splitlines()[2] == "3d_fullres"
+
+
 def test_a_cell_of_several_lines() -> None:
     assert plain_table(["a", "b"], [["x\ny", "z"]]).splitlines()[2:] == ["x  z", "y"]
 

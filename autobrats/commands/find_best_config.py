@@ -1,0 +1,155 @@
+"""autobrats_find_best_config: compare what was trained, and make a model of the best."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autobrats.commands.running import add_dataset_arguments, new_parser, run
+
+if TYPE_CHECKING:
+    from autobrats.ensembling.candidates import Candidate
+    from autobrats.ensembling.selection import Selection
+
+_EPILOG = """\
+examples:
+  autobrats_find_best_config                        compare everything that is trained
+  autobrats_find_best_config 3d_fullres             make a model of this configuration
+
+Scores are out of fold: every case was predicted by a model that was not trained on its patient.
+The model folder that is written is complete by itself; copy it wherever you want to predict.
+"""
+
+
+def new_find_best_config_parser() -> argparse.ArgumentParser:
+    """The arguments of autobrats_find_best_config."""
+    parser = new_parser(
+        "autobrats_find_best_config",
+        "Compare the trained configurations by their out-of-fold scores and write the best as a model folder.",
+        _EPILOG,
+    )
+    parser.add_argument(
+        "configurations", metavar="CONFIGURATION", nargs="*", help="compare only these (default: all of the plan)"
+    )
+    add_dataset_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    return run(new_find_best_config_parser(), _find_best_config, argv)
+
+
+def _find_best_config(arguments: argparse.Namespace) -> int:
+    from autobrats.dataset.cases import Dataset
+    from autobrats.ensembling.best_config import write_best_config
+    from autobrats.ensembling.candidates import collect_candidates, train_command
+    from autobrats.ensembling.selection import select_best
+    from autobrats.errors import UserError
+    from autobrats.files import read_model
+    from autobrats.plan import Plan
+    from autobrats.planning.splits import read_splits
+    from autobrats.workspace import Workspace
+
+    workspace = Workspace.locate(arguments.workspace)
+    folder = workspace.dataset(arguments.dataset)
+    plan = read_model(folder.plan_file, Plan)
+    dataset = read_model(folder.dataset_file, Dataset)
+    splits = read_splits(folder.splits_file, {case.name: case.patient for case in dataset.cases})
+    candidates = collect_candidates(folder, plan, len(splits.folds), arguments.configurations)
+    options = _dataset_options(arguments)
+
+    trained = [candidate for candidate in candidates if candidate.is_trained]
+    notes = [note for candidate in candidates for note in candidate.notes]
+    if not trained:
+        first = candidates[0]
+        command = train_command(first.configuration, first.missing or ["all"], options)
+        raise UserError(" ".join([f"No fold of {_either(candidates)} is finished yet; train with: {command}", *notes]))
+    selection = select_best(trained)
+    path = write_best_config(folder, plan, selection)
+
+    _print_comparison(selection)
+    _print_missing(candidates, selection.best, options)
+    for note in [*selection.notes, *notes]:
+        print(f"Note: {note}")
+    _print_choice(selection)
+    print(f"\nThe model is complete in {_shown(path)}. Segment new studies with:")
+    print(f"  autobrats_predict -i NEW_STUDIES -o SEGMENTATIONS -m {shlex.quote(_shown(path))}")
+    return 0
+
+
+def _print_comparison(selection: Selection) -> None:
+    from autobrats.reporting.tables import print_scores
+
+    if selection.compared:
+        print_scores(selection.compared, title="Out-of-fold scores (mean, 95 % interval by patient)")
+    for difference in selection.differences:
+        if difference.low is None:
+            continue
+        clear = "" if difference.is_clear else "; that may be chance"
+        print(
+            f"{selection.best.configuration} is ahead of {difference.other} by {difference.mean:.4f} in mean Dice "
+            f"(95 % interval {difference.low:.4f} to {difference.high:.4f}{clear})."
+        )
+
+
+def _print_missing(candidates: Sequence[Candidate], best: Candidate, options: str) -> None:
+    """What is not trained yet; in a dataset without folds nothing is missing once ``all`` is trained."""
+    for candidate in candidates:
+        command = candidate.train_command(options)
+        if command is None:
+            continue
+        folds = ", ".join(map(str, candidate.missing))
+        state = f"folds {folds} are missing" if candidate.weights else "no fold is finished"
+        if len(candidate.missing) == 1 and candidate.weights:
+            state = f"fold {folds} is missing"
+        effect = ""
+        if candidate is best and candidate.weights:
+            effect = " The model works without, but averaging over more folds is usually better, and its scores surer."
+        print(f"{candidate.configuration}: {state}; train with: {command}{effect}")
+
+
+def _print_choice(selection: Selection) -> None:
+    from autobrats.reporting.tables import fold_list, with_interval
+
+    best = selection.best
+    members = (
+        f"folds {fold_list(list(best.weights))}" if len(best.weights) > 1 else f"fold {fold_list(list(best.weights))}"
+    )
+    print(f"\nChosen: {best.configuration}, {members if best.weights else 'fold all'}.")
+    expected = selection.expected
+    if expected is None:
+        return
+    scores = ", ".join(f"{region} {with_interval(metrics['dice'])}" for region, metrics in expected.summary.items())
+    nested = ", nested over the choice" if len(selection.compared) > 1 else ""
+    print(f"Expected Dice on new patients like these{nested}: {scores}; mean {with_interval(expected.mean_dice)}.")
+    missing = best.missing_modality_dice
+    if missing:
+        complete = missing["complete"]
+        losses = ", ".join(f"{key} {value - complete:+.3f}" for key, value in missing.items() if key != "complete")
+        print(f"Mean Dice changes when a modality is missing: {losses} (from {complete:.3f}).")
+
+
+def _dataset_options(arguments: argparse.Namespace) -> str:
+    """The options that the user gave to find the dataset, for the commands that are shown."""
+    options = []
+    if arguments.workspace is not None:
+        options += ["-w", shlex.quote(str(arguments.workspace))]
+    if arguments.dataset is not None:
+        options += ["-d", arguments.dataset]
+    return " ".join(options)
+
+
+def _either(candidates: Sequence[Candidate]) -> str:
+    return " or ".join(candidate.configuration for candidate in candidates)
+
+
+def _shown(path: Path) -> str:
+    """Relative to where the user is, if it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
