@@ -1,0 +1,35 @@
+# Everything from a fresh clone: each target sets up .venv first, once.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow lint benchmark clean
+
+# Generated studies through all four commands, with a score table at the end.
+demo: .venv/.installed
+	$(BIN)/autobrats_demo -o demo
+
+test: .venv/.installed
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-slow: .venv/.installed
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+# Measurements beside other frameworks; needs the real data (AUTOBRATS_REALDATA).
+AUTOBRATS_REALDATA ?= ../shared/data
+benchmark: .venv/.installed
+	$(BIN)/python benchmarks/metrics.py $(AUTOBRATS_REALDATA)/real_predictions
+
+# torch comes first and pinned: an unpinned torch may bring gigabytes of another build.
+.venv/.installed: setup.py constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
