@@ -103,13 +103,17 @@ def _print_missing(candidates: Sequence[Candidate], best: Candidate, options: st
         if command is None:
             continue
         folds = ", ".join(map(str, candidate.missing))
-        state = f"folds {folds} are missing" if candidate.weights else "no fold is finished"
-        if len(candidate.missing) == 1 and candidate.weights:
+        if not candidate.weights:
+            state = "no fold is finished"
+        elif len(candidate.missing) == 1:
             state = f"fold {folds} is missing"
-        effect = ""
+        else:
+            state = f"folds {folds} are missing"
         if candidate is best and candidate.weights:
-            effect = " The model works without, but averaging over more folds is usually better, and its scores surer."
-        print(f"{candidate.configuration}: {state}; train with: {command}{effect}")
+            state += (
+                " (the model works without, but an average over more folds is usually better, and its scores surer)"
+            )
+        print(f"{candidate.configuration}: {state}; train with:\n  {command}")
 
 
 def _print_choice(selection: Selection) -> None:
