@@ -77,10 +77,13 @@ def test_detection(names, spellings, values, folder, expected):
     assert evidence
 
 
-@pytest.mark.parametrize("names, values, expected", [
-    (["BraTS-GLI-00000-000"], {1, 2, 4}, "brats2017"),
-    (["BraTS2021_00002"], {1, 2, 3}, "brats2023"),
-])
+@pytest.mark.parametrize(
+    "names, values, expected",
+    [
+        (["BraTS-GLI-00000-000"], {1, 2, 4}, "brats2017"),
+        (["BraTS2021_00002"], {1, 2, 3}, "brats2023"),
+    ],
+)
 def test_masks_win_over_names_and_it_is_said(names, values, expected):
     convention, evidence = detect_convention(names, NEW, {"a": values})
     assert convention.name == expected

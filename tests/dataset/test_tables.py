@@ -38,7 +38,9 @@ def test_a_wrong_cases_csv(folder, text, message):
 
 
 def test_the_tables_of_the_challenge(folder):
-    (folder / "survival_info.csv").write_text("Brats20ID,Age,Survival_days,Extent_of_Resection\nA,60.4,289,GTR\nB,52,,NA\n")
+    (folder / "survival_info.csv").write_text(
+        "Brats20ID,Age,Survival_days,Extent_of_Resection\nA,60.4,289,GTR\nB,52,,NA\n"
+    )
     (folder / "name_mapping.csv").write_text("Grade,BraTS_2017_subject_ID,BraTS_2020_subject_ID\nHGG,x,A\nLGG,NA,B\n")
     a, b = read_dataset(folder, name="x")[0].cases
     assert a.clinical == {"grade": "HGG", "age": "60.4", "survival_days": "289", "extent_of_resection": "GTR"}

@@ -70,7 +70,9 @@ def test_channels_of_a_4d_file(tmp_path, write_image):
     array = np.random.default_rng(0).integers(0, 99, (3, 4, 5, 2)).astype(np.int16)
     path = tmp_path / "a.nii.gz"
     nibabel.save(nibabel.Nifti1Image(array, np.diag([-1.0, -1, 1, 1])), path)
-    case = Case(name="c", patient="c", images={m: ImageFile(path=path, channel=i) for i, m in enumerate(("t2f", "t1n"))})
+    case = Case(
+        name="c", patient="c", images={m: ImageFile(path=path, channel=i) for i, m in enumerate(("t2f", "t1n"))}
+    )
     study = read_study(case, ["t1n", "t2f"])
     np.testing.assert_array_equal(study.images, array.transpose(3, 2, 1, 0)[::-1])
     with pytest.raises(UserError, match="no channel 7"):
