@@ -11,7 +11,9 @@ from autobrats.dataset.known_conventions import KNOWN, convention_named
 _NAMES = (
     (re.compile(r"^BraTS-PEDs?-", re.I), "brats_ped", "the paediatric task"),
     (re.compile(r"^BraTS-MEN-RT-", re.I), "plain", "the meningioma radiotherapy task"),
-    (re.compile(r"^BraTS-GLI-0*[2-9]\d{3}-", re.I), "brats2024", "post-treatment glioma of 2024 and 2025"),
+    # Time points from 100 on are post-treatment, and so are the patients that were new in 2024 (from 02000 on).
+    (re.compile(r"^BraTS-(GLI|MET)-\d+-[1-9]\d\d$", re.I), "brats2024", "post-treatment studies of 2024 and 2025"),
+    (re.compile(r"^BraTS-GLI-0*[2-9]\d{3}-", re.I), "brats2024", "post-treatment studies of 2024 and 2025"),
     (re.compile(r"^BraTS-[A-Za-z]+-\d", re.I), "brats2023", "BraTS 2023"),
     (re.compile(r"^BraTS(17|18|19|20|2021)_", re.I), "brats2017", "BraTS 2017 to 2022"),
     (re.compile(r"^(brats_(2013|tcia)_|VSD\.Brain|.*_HG_|.*_LG_)", re.I), "brats2012", "BraTS 2012 to 2016"),

@@ -52,6 +52,8 @@ def test_only_the_two_parts_of_the_core_before_2017_are_not_told_apart():
         (["BraTS-SSA-00002-000"], NEW, {1, 2}, "", "brats2023"),
         (["BraTS-MET-00002-000"], NEW, {1, 2, 3, 4}, "", "brats2024"),
         (["BraTS-GLI-02066-103"], NEW, {1, 2, 3}, "", "brats2024"),
+        (["BraTS-GLI-00005-100"], NEW, {1, 2, 3}, "", "brats2024"),
+        (["BraTS-GLI-00005-001"], NEW, {1, 2, 3}, "", "brats2023"),
         (["BraTS-GLI-00000-000", "BraTS-GLI-02066-103"], NEW, {1, 2, 3}, "", "brats2024"),
         (["BraTS-PED-00002-000"], NEW, {1, 2, 3}, "", "brats_ped"),
         (["BraTS-PED-00002-000"], NEW, {1, 2, 3}, "ASNR-MICCAI-BraTS2023-PED", "brats2023"),
@@ -99,7 +101,7 @@ def test_names_of_conventions():
     assert convention_named("BraTS2021").name == "brats2017"
     assert convention_named("brats-ped").name == "brats_ped"
     assert convention_named("plain", {0, 2}).regions == {"label_2": [2]}
-    with pytest.raises(UserError, match="no convention 'brats1999'; known: brats2012, .*plain"):
+    with pytest.raises(UserError, match=r"no convention 'brats1999'; known: brats2012, .*plain"):
         convention_named("brats1999")
 
 
