@@ -106,7 +106,7 @@ def _draw_outlines(
     for rank, (region, integers) in enumerate(reversed(convention.regions.items())):
         mask = np.pad(np.isin(labels, integers), 1)  # so that an outline closes at the border
         if mask.any():
-            options = {"linestyles": [style], "linewidths": 1.0 + 1.2 * min(rank, 2), "zorder": 10 - rank}
+            options = {"linestyles": [style], "linewidths": 1.0 + 0.5 * min(rank, 2), "zorder": 10 - rank}
             axes.contour(x, y, mask, levels=[0.5], colors=[colours[region]], **options)
 
 
