@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -31,12 +32,17 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where autobrats keeps everything (default: $AUTOBRATS_WORKSPACE, else ./autobrats_workspace)",
     )
-    parser.add_argument("-d", "--dataset", metavar="NAME", help="the dataset (needed only if the workspace has several)")
+    parser.add_argument(
+        "-d", "--dataset", metavar="NAME", help="the dataset (needed only if the workspace has several)"
+    )
 
 
-def run(parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
+def run(
+    parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
+) -> int:
     """Parse, call, and turn errors into one sentence on stderr: 2 for wrong input, 1 for a failure, 130 for Ctrl-C."""
     arguments = parser.parse_args(argv)
+    _log_to_stderr()
     try:
         return command(arguments)
     except UserError as error:
@@ -45,12 +51,39 @@ def run(parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace],
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
+        print(
+            f"{parser.prog}: interrupted; what was finished is kept, and the same command goes on from there.",
+            file=sys.stderr,
+        )
         return 130
     except BrokenPipeError:
         return 1
     except Exception as error:
         if arguments.debug:
             raise
-        print(f"{parser.prog}: {type(error).__name__}: {error} (run again with --debug for the details)", file=sys.stderr)
+        print(
+            f"{parser.prog}: {type(error).__name__}: {error} (run again with --debug for the details)", file=sys.stderr
+        )
         return 1
+
+
+def positive(text: str) -> float:
+    """The type of an argument that must be a number above zero."""
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def count(text: str) -> int:
+    """The type of an argument that must be a whole number from one."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+def _log_to_stderr() -> None:
+    """What autobrats logs is told to the user; of other libraries, warnings only."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
+    logging.getLogger("autobrats").setLevel(logging.INFO)

@@ -130,7 +130,9 @@ class BatchLoader:
     def _prepare(self, iteration: int, entry: PatchBatch, first_case: int) -> Batch:
         return self._augment(*self._read(iteration, entry, first_case))
 
-    def _read(self, iteration: int, entry: PatchBatch, first_case: int) -> tuple[list[_Sample], Size, np.random.Generator]:
+    def _read(
+        self, iteration: int, entry: PatchBatch, first_case: int
+    ) -> tuple[list[_Sample], Size, np.random.Generator]:
         rng = np.random.default_rng([self.seed, 0, iteration])
         positions = range(first_case, first_case + entry.batch_size)
         samples = [self._read_sample(self._case_at(position), entry.patch_size, rng) for position in positions]
@@ -138,7 +140,11 @@ class BatchLoader:
 
     def _read_sample(self, case: TrainingCase, patch_size: Size, rng: np.random.Generator) -> _Sample:
         start = self.sampler.draw(case, patch_size, rng)
-        draw = SpatialDraw(None, ()) if self.augmentation is None else draw_spatial(self.augmentation, self.spacing_mm, rng)
+        draw = (
+            SpatialDraw(None, ())
+            if self.augmentation is None
+            else draw_spatial(self.augmentation, self.spacing_mm, rng)
+        )
         source = draw.source_size(patch_size)
         box = [[s - (w - p) // 2, s - (w - p) // 2 + w] for s, w, p in zip(start, source, patch_size, strict=True)]
         images = crop_and_pad_nd(case.images, box, 0)

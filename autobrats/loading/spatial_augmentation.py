@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from batchgenerators.augmentations.utils import create_matrix_rotation_3d
+from batchgenerators.augmentations.utils import (
+    create_matrix_rotation_x_3d,
+    create_matrix_rotation_y_3d,
+    create_matrix_rotation_z_3d,
+)
 from torch import Tensor
 from torch.nn import functional
 
@@ -47,7 +51,8 @@ def draw_spatial(plan: Augmentation, spacing_mm: tuple[float, float, float], rng
     matrix = np.eye(3)
     if rotate:
         limit = math.radians(plan.rotation_degrees)
-        matrix = create_matrix_rotation_3d(*rng.uniform(-limit, limit, 3))
+        for rotation in (create_matrix_rotation_x_3d, create_matrix_rotation_y_3d, create_matrix_rotation_z_3d):
+            matrix = rotation(rng.uniform(-limit, limit), matrix)
         spacing = np.array(spacing_mm)
         matrix = matrix * spacing[None, :] / spacing[:, None]
     if scale:
@@ -55,7 +60,9 @@ def draw_spatial(plan: Augmentation, spacing_mm: tuple[float, float, float], rng
     return SpatialDraw(matrix, mirrored)
 
 
-def transform_patch(images: Tensor, mask: Tensor, draw: SpatialDraw, patch_size: Size, n_labels: int) -> tuple[Tensor, Tensor]:
+def transform_patch(
+    images: Tensor, mask: Tensor, draw: SpatialDraw, patch_size: Size, n_labels: int
+) -> tuple[Tensor, Tensor]:
     """Apply a draw to a source region centred on the patch.
 
     Args:
@@ -68,7 +75,9 @@ def transform_patch(images: Tensor, mask: Tensor, draw: SpatialDraw, patch_size:
     """
     if draw.matrix is not None:
         grid = _grid(draw.matrix, patch_size, images.shape[1:], images.device)
-        images = functional.grid_sample(images[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+        images = functional.grid_sample(images[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[
+            0
+        ]
         shares = functional.one_hot(mask.long(), n_labels).permute(3, 0, 1, 2)[None].float()
         shares = functional.grid_sample(shares, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
         mask = shares.argmax(0).to(mask.dtype)

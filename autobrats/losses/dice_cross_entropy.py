@@ -37,7 +37,9 @@ class DiceCrossEntropy(SegmentationLoss):
         self.batch_dice, self.smooth = batch_dice, smooth
 
     def of_scale(self, logits: Tensor, target: Tensor) -> Tensor:
-        return self.dice_weight * self._dice(logits, target) + self.cross_entropy_weight * self._cross_entropy(logits, target)
+        return self.dice_weight * self._dice(logits, target) + self.cross_entropy_weight * self._cross_entropy(
+            logits, target
+        )
 
     def _dice(self, logits: Tensor, target: Tensor) -> Tensor:
         probabilities, weights = self.probabilities(logits), self.channel_weights

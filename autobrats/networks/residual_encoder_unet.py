@@ -7,6 +7,7 @@ two coarsest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -87,7 +88,8 @@ class ResidualEncoderUNet(nn.Module):
         if min(blocks[1:]) < 1:
             raise ValueError(f"every stage after the first needs at least one block: {blocks}")
         steps: list[Triple] = [(int(s[0]), int(s[1]), int(s[2])) for s in strides]
-        self.divisor: Triple = tuple(int(torch.tensor(steps)[:, axis].prod()) for axis in range(3))  # type: ignore[assignment]
+        z, y, x = (math.prod(step[axis] for step in steps) for axis in range(3))
+        self.divisor: Triple = (z, y, x)
         kernel = (3, 3, 3)
         self.stem = ConvolutionBlock(in_channels, channels[0], tuple(s + 2 for s in steps[0]), steps[0])  # type: ignore[arg-type]
         stages, width = [], channels[0]

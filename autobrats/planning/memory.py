@@ -42,7 +42,7 @@ def estimate_training_memory_gib(
         mixed_precision: whether activations are bfloat16, as on CUDA.
     """
     with torch.device("meta"):
-        model, criterion = network(), loss()
+        model, criterion = network(), loss().to("meta")
         images = torch.empty(batch_size, in_channels, *patch_size)
         target = torch.empty(batch_size, out_channels, *patch_size, dtype=torch.uint8)
     model.train()

@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
 
 from autobrats import registry
 from autobrats.dataset.cases import Dataset
 from autobrats.devices import Machine
 from autobrats.fingerprint.dataset import DatasetFingerprint
-from autobrats.losses.segmentation_loss import SegmentationLoss
-from autobrats.networks.building import build_network
 from autobrats.networks.output import channel_names
 from autobrats.plan import (
     Configuration,
     Inference,
     Normalisation,
-    Part,
-    PatchBatch,
     Plan,
     Preprocessing,
-    Size,
     Training,
 )
-from autobrats.planning.memory import estimate_training_memory_gib
-from autobrats.planning.network_sizes import LADDER, NetworkSize, network_part
+from autobrats.planning.network_search import Candidate, NetworkSearch
 from autobrats.planning.recipes import Recipe
-from autobrats.planning.speed import measure_step_s
 
 GPU_ITERATIONS = 250_000
 """Without a budget, a GPU trains as long as nnU-Net does by default: 1,000 epochs of 250 iterations."""
 CPU_HOURS_A_FOLD = 1.0
 """Without a budget, a machine without a GPU trains an hour a fold."""
-MEMORY_SHARE = 0.85
-"""The share of the device's memory that the plan fills."""
 VALIDATION_SHARE = 0.1
 """The share of a fold's time that is left to the final validation when the iterations are estimated."""
-CPU_BATCH_VOXELS = 8 * 32**3
-"""Voxels of a batch on a CPU: more make a step slower, not better, within hours."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +50,6 @@ class Wishes:
     epochs: int | None = None
     gpu_memory_gib: float | None = None
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A network, patch and batch, and how many iterations of it the budget buys."""
-
-    size: NetworkSize
-    network: Part
-    entry: PatchBatch
-    step_s: float | None
-    iterations: int
 
 
 class Planner:
@@ -131,7 +106,7 @@ class Planner:
             recipe=self.recipe_name,
             modalities=self.dataset.modalities,
             output=self.output,
-            pool=[chosen.entry],
+            pool=chosen.pool,
             network=chosen.network,
             loss=self.recipe.loss,
             region_weights=self.decide_region_weights(),
@@ -171,9 +146,10 @@ class Planner:
 
     def decide_spacing(self) -> tuple[float, float, float]:
         """The median spacing; along a coarse axis, if some studies are finer there, their 10th percentile."""
-        z, y, x = self.fingerprint.median_spacing_mm
+        median = self.fingerprint.median_spacing_mm
+        z, y, x = median
         shown = f"{z:.3g} x {y:.3g} x {x:.3g} mm (z, y, x)"
-        if all(fp.spacing_mm == self.fingerprint.median_spacing_mm for fp in self.fingerprint.cases.values()):
+        if self.fingerprint.min_spacing_mm == self.fingerprint.max_spacing_mm:
             self.plan_why["spacing_mm"] = f"Every study has {shown}; nothing is resampled."
             return (z, y, x)
         spacing = [z, y, x]
@@ -221,38 +197,52 @@ class Planner:
 
     def decide_region_weights(self) -> dict[str, float]:
         """Equal weights: the Dice term balances regions of different size already."""
-        rarest = min(self.fingerprint.region_frequency.items(), key=lambda item: item[1], default=("", 0.0))
+        frequencies = self.fingerprint.region_frequency
+        rarest = min(frequencies, key=frequencies.__getitem__)
         self.why["region_weights"] = (
-            f"All alike: the Dice term gives the rarest region ({rarest[0]}, {100 * rarest[1]:.2g} % of the voxels) the "
-            "same say as the largest."
+            f"All alike: the Dice term gives the rarest region ({rarest}, {100 * frequencies[rarest]:.2g} % of the voxels) "
+            "the same say as the largest."
         )
         return dict.fromkeys(self.dataset.convention.regions, 1.0)
 
-    def decide_network_and_patch(self) -> _Candidate:
+    def decide_network_and_patch(self) -> Candidate:
         """The largest network, and with it the largest patch, of which the budget buys enough iterations."""
+        channels = len(channel_names(self.output, self.dataset.convention))
+        original = self.fingerprint.median_spacing_mm
+        sides = zip(self.fingerprint.median_brain_shape, original, self.preprocessing.spacing_mm, strict=True)
         budget_s = self._seconds_a_fold()
-        chosen = None
-        for size in LADDER:
-            for patch in self._patches(size):
-                candidate = self._candidate(size, patch, budget_s)
-                if candidate is None:
-                    continue
-                chosen = candidate
-                if candidate.iterations >= size.enough_iterations:
-                    return self._explain_network(candidate, budget_s)
-        if chosen is None:
-            patch = self._patches(LADDER[-1])[-1]
-            entry = PatchBatch(patch_size=patch, batch_size=1)
-            chosen = _Candidate(LADDER[-1], network_part(LADDER[-1], patch, self.preprocessing.spacing_mm), entry, None, 1)
-        return self._explain_network(chosen, budget_s)
+        chosen = NetworkSearch(
+            volume=[voxels * before / after for voxels, before, after in sides],
+            spacing_mm=self.preprocessing.spacing_mm,
+            in_channels=len(self.dataset.modalities),
+            out_channels=channels,
+            loss=functools.partial(
+                registry.build,
+                "loss",
+                self.recipe.loss.name,
+                self.recipe.loss.options,
+                output=self.output,
+                channel_weights=torch.ones(channels),
+            ),
+            cases=max(1, round(0.8 * len(self.fingerprint.cases))),
+            device=self.wishes.device,
+            device_type=self.device_type,
+            memory_gib=self._memory_gib(),
+            budget_s=None if budget_s is None else (1 - VALIDATION_SHARE) * budget_s,
+        ).find()
+        self._explain_network(chosen, budget_s)
+        return chosen
 
-    def decide_training(self, chosen: _Candidate) -> Training:
+    def decide_training(self, chosen: Candidate) -> Training:
         """Iterations, epochs, averaging."""
         cases = len(self.fingerprint.cases)
-        one_pass = math.ceil(0.8 * cases / chosen.entry.batch_size)
+        one_pass = math.ceil(0.8 * cases / chosen.pool[0].batch_size)
         budget_s = self._seconds_a_fold()
-        an_epoch = 250 if budget_s is None else min(250, max(10, one_pass, chosen.iterations // 100))
-        iterations = self.wishes.epochs * an_epoch if self.wishes.epochs is not None else chosen.iterations
+        affordable = chosen.iterations or GPU_ITERATIONS
+        an_epoch = 250 if self.device_type != "cpu" else min(250, max(10, one_pass))
+        if budget_s is not None:
+            an_epoch = min(an_epoch, max(10, affordable // 20))
+        iterations = self.wishes.epochs * an_epoch if self.wishes.epochs is not None else affordable
         decay = max(0.9, min(0.999, 1 - 20 / iterations))
         self.why["average_decay"] = (
             f"The validated weights are a running average over about {1 / (1 - decay):.0f} iterations, steadier than the last."
@@ -273,14 +263,14 @@ class Planner:
             average_decay=decay,
         )
 
-    def decide_inference(self, chosen: _Candidate) -> Inference:
+    def decide_inference(self, chosen: Candidate) -> Inference:
         """The sliding window: as in training, mirrored along the axes that training mirrors."""
         axes = self.recipe.augmentation.mirror_axes
         self.why["inference"] = (
             f"Windows of the training's patch overlap by {100 * self.recipe.overlap:.0f} %; mirroring averages "
             f"{2 ** len(axes)} passes, which autobrats_predict --no-mirroring saves."
         )
-        return Inference(patch_size=chosen.entry.patch_size, overlap=self.recipe.overlap, mirror_axes=axes)
+        return Inference(patch_size=chosen.pool[0].patch_size, overlap=self.recipe.overlap, mirror_axes=axes)
 
     # How the network and the patch are found.
 
@@ -299,94 +289,18 @@ class Planner:
             return self.machine.gpus[self.wishes.device.index or 0].memory_gib
         return self.machine.available_ram_gib
 
-    def _patches(self, size: NetworkSize) -> list[Size]:
-        """Patch sizes from the largest that makes sense to the smallest, each with the volumes' proportions."""
-        sides = [side for side in (160, 128, 112, 96, 80, 64, 48, 32) if side <= size.patch_side]
-        if self.device_type == "cpu":
-            sides = [side for side in sides if side <= 96]
-        patches = [self._patch(side) for side in sides]
-        return [patch for patch, _ in itertools.groupby(patches)]
-
-    def _patch(self, side: int) -> Size:
-        """A patch of about side^3 voxels, not larger than the median volume, each side a multiple of 16 (8, 4)."""
-        shape, spacing = self.fingerprint.median_brain_shape, self.preprocessing.spacing_mm
-        original = self.fingerprint.median_spacing_mm
-        volume = [n * o / s for n, o, s in zip(shape, original, spacing, strict=True)]
-        finest = min(spacing)
-        result = []
-        for extent, s in zip(volume, spacing, strict=True):
-            wanted = min(side * max(finest / s, 0.25), extent)
-            step = 16 if wanted >= 48 else 8 if wanted >= 20 else 4
-            result.append(max(8, step * math.ceil(wanted / step - 0.25)))
-        return (result[0], result[1], result[2])
-
-    def _candidate(self, size: NetworkSize, patch: Size, budget_s: float | None) -> _Candidate | None:
-        """A network on a patch with the largest batch that fits; None if not even one sample fits."""
-        part = network_part(size, patch, self.preprocessing.spacing_mm)
-        batch = self._batch(part, patch)
-        if batch == 0:
-            return None
-        memory = self._estimate(part, patch, batch)
-        entry = PatchBatch(patch_size=patch, batch_size=batch, memory_gib=round(memory, 2))
-        if budget_s is None:
-            return _Candidate(size, part, entry, None, GPU_ITERATIONS)
-        step_s = self._step_s(part, patch, batch)
-        return _Candidate(size, part, entry, step_s, max(1, int((1 - VALIDATION_SHARE) * budget_s / step_s)))
-
-    def _batch(self, part: Part, patch: Size) -> int:
-        limit = MEMORY_SHARE * self._memory_gib()
-        voxels = math.prod(patch)
-        largest = max(2, round(CPU_BATCH_VOXELS / voxels)) if self.device_type == "cpu" else max(2, 4 * 128**3 // voxels)
-        largest = min(largest, 8 if self.device_type == "cpu" else 32, max(1, round(0.8 * len(self.fingerprint.cases))))
-        batch = largest
-        while batch > 0 and self._estimate(part, patch, batch) > limit:
-            batch //= 2
-        return batch
-
-    def _estimate(self, part: Part, patch: Size, batch: int) -> float:
-        return estimate_training_memory_gib(*self._modules(part), patch, batch, self.device_type, mixed_precision=True)
-
-    def _step_s(self, part: Part, patch: Size, batch: int) -> float:
-        """Seconds of a step: measured here, or, for another card, from its arithmetic at ten teraflops."""
-        if self.wishes.gpu_memory_gib is not None and self.wishes.device.type == "cpu":
-            return 3 * _forward_flops(*self._modules(part)[:1], len(self.dataset.modalities), patch, batch) / 1e13
-        return measure_step_s(*self._modules(part), patch, batch, self.wishes.device, limit_s=1.0)
-
-    def _modules(self, part: Part) -> tuple[Callable[[], nn.Module], Callable[[], SegmentationLoss], int, int]:
-        channels = len(channel_names(self.output, self.dataset.convention))
-        modalities = len(self.dataset.modalities)
-        network = functools.partial(build_network, part.name, part.options, modalities, channels)
-        loss = functools.partial(
-            registry.build,
-            "loss",
-            self.recipe.loss.name,
-            self.recipe.loss.options,
-            output=self.output,
-            channel_weights=torch.ones(channels),
-        )
-        return network, loss, modalities, channels
-
-    def _explain_network(self, chosen: _Candidate, budget_s: float | None) -> _Candidate:
-        z, y, x = chosen.entry.patch_size
-        if budget_s is None:
+    def _explain_network(self, chosen: Candidate, budget_s: float | None) -> None:
+        if budget_s is None or chosen.iterations is None:
             self.why["network"] = f"The {chosen.size.name} size: no time limit was given, and it fits the memory."
         else:
             self.why["network"] = (
                 f"The {chosen.size.name} size: {budget_s / 60:.0f} minutes a fold buy about {chosen.iterations:,} steps of "
-                f"{chosen.step_s:.3g} s, and it wants {chosen.size.enough_iterations:,}; the next larger would get too few."
+                f"{chosen.step_s:.3g} s; a larger one would get fewer than it needs."
             )
+        entries = [
+            f"{' x '.join(map(str, entry.patch_size))} voxels, {entry.batch_size} a batch ({entry.memory_gib} GiB)"
+            for entry in chosen.pool
+        ]
         self.why["pool"] = (
-            f"{z} x {y} x {x} voxels, {chosen.entry.batch_size} a batch: an estimated {chosen.entry.memory_gib} GiB of "
-            f"{self._memory_gib():.1f} GiB."
+            f"{' or '.join(entries)}, of {self._memory_gib():.1f} GiB of memory; the sizes in brackets are estimates."
         )
-        return chosen
-
-
-def _forward_flops(network: Callable[[], nn.Module], in_channels: int, patch: Size, batch: int) -> float:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.device("meta"):
-        model, images = network(), torch.empty(batch, in_channels, *patch)
-    with FlopCounterMode(display=False) as counter:
-        model(images)
-    return float(counter.get_total_flops())

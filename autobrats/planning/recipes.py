@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from autobrats.errors import UserError
 from autobrats.files import read_model
 from autobrats.plan import Augmentation, Part, Strict
@@ -30,7 +32,7 @@ class Recipe(Strict):
     trainer: Part
     gradient_clip_norm: float | None = None
     overlap: float = 0.5
-    why: dict[str, str] = {}
+    why: dict[str, str] = Field(default_factory=dict)
 
 
 def recipes_folder() -> Path:

@@ -84,7 +84,9 @@ class Trainer:
         names = channel_names(self.configuration.output, self.job.plan.convention)
         weights = torch.tensor([self.configuration.region_weights.get(name, 1.0) for name in names])
         part = self.configuration.loss
-        return registry.build("loss", part.name, part.options, output=self.configuration.output, channel_weights=weights)
+        return registry.build(
+            "loss", part.name, part.options, output=self.configuration.output, channel_weights=weights
+        )
 
     def build_optimiser(self) -> torch.optim.Optimizer:
         """The optimiser over the network's parameters."""
@@ -204,7 +206,10 @@ class Trainer:
     @property
     def is_epoch_end(self) -> bool:
         """Whether the step just done was an epoch's last."""
-        return self.iteration % self.configuration.training.iterations_per_epoch == 0 or self.iteration >= self.total_iterations
+        return (
+            self.iteration % self.configuration.training.iterations_per_epoch == 0
+            or self.iteration >= self.total_iterations
+        )
 
     def _end_epoch(self) -> None:
         self.record = {

@@ -13,9 +13,10 @@ from torch import nn
 from autobrats.dataset.volumes import read_mask
 from autobrats.evaluation.cases import score_case
 from autobrats.evaluation.metrics_file import CaseMetrics, Metrics, build_metrics, case_metrics, write_metrics
+from autobrats.evaluation.overlap import Overlap
 from autobrats.evaluation.probability_file import read_probabilities, to_volume, write_probabilities
 from autobrats.files import write_json
-from autobrats.inference.sliding_window import count_windows, predict_volume
+from autobrats.inference.sliding_window import predict_volume, window_size, window_starts
 from autobrats.networks.output import region_probabilities
 from autobrats.preprocessing.transform import to_study_box
 from autobrats.training.job import TrainingJob
@@ -37,15 +38,18 @@ def validation_seconds(job: TrainingJob, network: nn.Module, step_s: float) -> f
     total = 3.0
     for index, name in enumerate(job.validation_cases):
         shape = job.store.properties(name).placement.shape
-        windows = count_windows(
-            shape, job.configuration.inference.patch_size, job.configuration.inference.overlap, network.divisor
-        )
+        window = window_size(shape, job.configuration.inference.patch_size, network.divisor)
+        windows = len(window_starts(shape, window, job.configuration.inference.overlap))
         without = len(job.configuration.modalities) if _is_tested_without(job, index) else 0
-        total += windows * window_s * (passes + without) + 1e-8 * math.prod(job.store.properties(name).placement.study_shape)
+        total += windows * window_s * (passes + without) + 1e-8 * math.prod(
+            job.store.properties(name).placement.study_shape
+        )
     return 1.2 * total
 
 
-def validate(job: TrainingJob, network: nn.Module, on_case: Callable[[int, int], None] = lambda done, total: None) -> Metrics:
+def validate(
+    job: TrainingJob, network: nn.Module, on_case: Callable[[int, int], None] = lambda done, total: None
+) -> Metrics:
     """Predict every validation case whole, keep its probabilities, score it on the study's own grid.
 
     Cases that an interrupted validation has predicted already are not predicted again.
@@ -134,5 +138,5 @@ def _quick_dice(job: TrainingJob, network: nn.Module, name: str, left_out: int |
     probabilities = _region_probabilities(job, network, name, left_out, [])
     labels = job.plan.convention.decide(probabilities)
     reference = np.asarray(job.store.mask(name)[:])
-    scores = score_case(labels, reference, job.plan.convention, job.plan.preprocessing.spacing_mm)
-    return float(np.mean([region["dice"] for region in scores.values()]))
+    predicted, true = job.plan.convention.to_regions(labels) > 0, job.plan.convention.to_regions(reference) > 0
+    return float(np.mean([Overlap.of(p, t).metrics()["dice"] for p, t in zip(predicted, true, strict=True)]))

@@ -1,0 +1,270 @@
+"""autobrats_plan: read a dataset, check it, measure it, decide everything, preprocess."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autobrats.commands.running import add_dataset_arguments, count, new_parser, positive, run
+
+if TYPE_CHECKING:
+    from autobrats.dataset.cases import Case, Dataset
+    from autobrats.dataset.faults import Fault
+    from autobrats.devices import Machine
+    from autobrats.fingerprint.cases import CaseFingerprint
+    from autobrats.fingerprint.dataset import DatasetFingerprint
+    from autobrats.plan import Plan
+    from autobrats.workspace import DatasetFolder
+
+_EPILOG = """\
+examples:
+  autobrats_plan -i BraTS2021_Training                  everything is found out
+  autobrats_plan -i BraTS2021_Training --max-hours 24   sized so that five folds train in a day
+  autobrats_plan --explain                              tell the plan that is there, and why
+
+The dataset is read where it lies; nothing is copied or renamed. plan.json may be edited: call autobrats_plan again and the
+edited plan is honoured (--overwrite decides anew).
+"""
+
+
+def new_plan_parser() -> argparse.ArgumentParser:
+    """The arguments of autobrats_plan."""
+    parser = new_parser(
+        "autobrats_plan", "Check a dataset, measure it and this machine, plan, and preprocess.", _EPILOG
+    )
+    parser.add_argument("-i", "--input", type=Path, metavar="FOLDER", help="folder of studies, or a CSV file")
+    add_dataset_arguments(parser)
+    reading = parser.add_argument_group("reading")
+    reading.add_argument(
+        "--layout", choices=["brats", "flat", "nnunet", "msd", "csv"], help="instead of the layout that is recognised"
+    )
+    reading.add_argument(
+        "--convention",
+        metavar="NAME",
+        help="what the integers mean: brats2012, brats2017, brats2023, brats2024, brats_ped or plain",
+    )
+    reading.add_argument(
+        "--skip-faulty", action="store_true", help="leave out the cases that have errors instead of stopping"
+    )
+    reading.add_argument(
+        "--splits", type=Path, metavar="FILE", help='your own folds: [{"train": [...], "val": [...]}, ...]'
+    )
+    budget = parser.add_argument_group("budget")
+    budget.add_argument("--max-hours", type=positive, metavar="H", help="hours for training all folds together")
+    budget.add_argument("--epochs", type=count, metavar="N", help="epochs of every fold")
+    budget.add_argument(
+        "--gpu-memory-gb",
+        type=positive,
+        metavar="G",
+        help="plan for a GPU with so much memory instead of this machine's",
+    )
+    budget.add_argument("--device", metavar="D", help="cuda, cuda:1, mps or cpu (default: the best there is)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that read and preprocess; 0 for none (default: the cores)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of folds and training (default: 0)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="decide anew even if plan.json or splits.json were edited"
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="tell the whole plan, and why; without -i, the one that is there"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    return run(new_plan_parser(), _plan, argv)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from autobrats.workers import default_workers
+    from autobrats.workspace import Workspace
+
+    workspace = Workspace.locate(arguments.workspace)
+    if arguments.input is None:
+        return _explain_existing(arguments, workspace.dataset(arguments.dataset))
+    folder = workspace.new_dataset(arguments.dataset or _name_of(arguments.input))
+    workers = default_workers() if arguments.workers is None else arguments.workers
+
+    dataset, faults = _read(arguments, folder)
+    fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
+    machine = _write_fingerprint(folder, dataset, fingerprint)
+    plan = _decide(arguments, folder, dataset, fingerprint, machine)
+    _write_splits(arguments, folder, dataset, fingerprint, plan)
+    _preprocess(folder, dataset, plan, workers)
+    print(f"Next: autobrats_train 3d_fullres {'0' if plan.folds else 'all'}")
+    return 0
+
+
+def _explain_existing(arguments: argparse.Namespace, folder: DatasetFolder) -> int:
+    from autobrats.errors import UserError
+    from autobrats.files import read_model
+    from autobrats.plan import Plan
+    from autobrats.planning.explain import explain
+
+    if not arguments.explain:
+        raise UserError("Say which folder to plan with -i FOLDER, or --explain to have the existing plan told.")
+    print(explain(read_model(folder.plan_file, Plan)))
+    return 0
+
+
+def _name_of(path: Path) -> str:
+    """A dataset's name from its folder's (or CSV's) name."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", path.resolve().name.removesuffix(".csv")).strip("._-")
+    return name or "dataset"
+
+
+def _read(arguments: argparse.Namespace, folder: DatasetFolder) -> tuple[Dataset, list[Fault]]:
+    from autobrats.dataset.reading import read_dataset
+
+    dataset, faults = read_dataset(
+        arguments.input, name=folder.name, layout=arguments.layout, convention=arguments.convention
+    )
+    patients = len({case.patient for case in dataset.cases})
+    print(f"{folder.name}: {len(dataset.cases)} cases of {patients} patients, layout {dataset.layout}.")
+    print(f"Modalities: {', '.join(dataset.modalities)}.")
+    labels = ", ".join(f"{integer} {name}" for name, integer in dataset.convention.labels.items())
+    print(f"Convention {dataset.convention.name} ({labels}): {dataset.convention_evidence}.", flush=True)
+    return dataset, faults
+
+
+def _survey(
+    arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset, faults: list[Fault], workers: int
+) -> tuple[DatasetFingerprint, Dataset]:
+    """Read every case once; show what is wrong; stop or leave out the faulty cases."""
+    from autobrats.errors import UserError
+    from autobrats.fingerprint.survey import survey
+    from autobrats.reporting.fault_table import print_faults, write_faults
+
+    with _progress("Reading the cases") as on_progress:
+        fingerprint, found = survey(dataset, workers, on_progress)
+    faults = [*faults, *found]
+    write_faults(folder.faults_file, faults)
+    if faults:
+        print_faults(faults)
+        print(f"(the table is in {folder.faults_file})")
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if not errors:
+        return fingerprint, dataset
+    faulty = {fault.case for fault in errors if fault.case}
+    of_dataset = any(not fault.case for fault in errors)
+    kept = [case for case in dataset.cases if case.name not in faulty]
+    if not kept or of_dataset or not arguments.skip_faulty:
+        can_skip = kept and not of_dataset
+        raise UserError(
+            f"{len(errors)} error{'s' * (len(errors) > 1)} in the dataset stop the plan; mend them as the table says"
+            + (", or leave the faulty cases out with --skip-faulty." if can_skip else ".")
+        )
+    print(f"Left out: {', '.join(sorted(faulty))}.")
+    dataset = dataset.model_copy(update={"cases": kept})
+    return fingerprint.without(faulty), dataset
+
+
+def _write_fingerprint(folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint) -> Machine:
+    from autobrats.devices import machine_facts
+    from autobrats.files import write_json
+
+    machine = machine_facts(folder.path.parent)
+    write_json(folder.dataset_file, dataset)
+    write_json(
+        folder.fingerprint_file,
+        {"dataset": fingerprint.model_dump(mode="json"), "machine": machine.model_dump(mode="json")},
+    )
+    return machine
+
+
+def _decide(
+    arguments: argparse.Namespace,
+    folder: DatasetFolder,
+    dataset: Dataset,
+    fingerprint: DatasetFingerprint,
+    machine: Machine,
+) -> Plan:
+    """Make the plan, or honour the one that a person edited."""
+    from autobrats.devices import choose_device
+    from autobrats.files import read_model
+    from autobrats.plan import Plan
+    from autobrats.planning.explain import explain, summarise
+    from autobrats.planning.generated_files import is_edited, write_generated
+    from autobrats.planning.planner import Planner, Wishes
+    from autobrats.planning.recipes import read_recipe
+
+    if is_edited(folder.plan_file) and not arguments.overwrite:
+        plan = read_model(folder.plan_file, Plan)
+        print(f"{folder.plan_file} was edited and is kept as it is (--overwrite decides anew).")
+    else:
+        wishes = Wishes(
+            device=choose_device(arguments.device),
+            max_hours=arguments.max_hours,
+            epochs=arguments.epochs,
+            gpu_memory_gib=arguments.gpu_memory_gb,
+            seed=arguments.seed,
+        )
+        plan = Planner(dataset, fingerprint, machine, wishes, read_recipe("default")).plan()
+        write_generated(folder.plan_file, plan)
+    print(explain(plan) if arguments.explain else summarise(plan), flush=True)
+    return plan
+
+
+def _write_splits(
+    arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint, plan: Plan
+) -> None:
+    from autobrats.files import write_json
+    from autobrats.planning.generated_files import is_edited, write_generated
+    from autobrats.planning.splits import make_splits, read_splits
+
+    patients = {case.name: case.patient for case in dataset.cases}
+    if arguments.splits is not None:
+        write_json(folder.splits_file, read_splits(arguments.splits, patients))
+        print(f"Folds: those of {arguments.splits}, checked for leakage.")
+    elif is_edited(folder.splits_file) and not arguments.overwrite:
+        read_splits(folder.splits_file, patients)
+        print(f"Folds: those of {folder.splits_file}, which was edited and is kept.")
+    else:
+        strata = {
+            case.name: _stratum(case, fingerprint.cases[case.name]) for case in dataset.cases
+        }
+        write_generated(folder.splits_file, make_splits(patients, strata, plan.folds, plan.seed))
+
+
+def _stratum(case: Case, fingerprint: CaseFingerprint) -> str:
+    """What the folds are stratified by: the grade, and which regions the case has."""
+    present = [region for region, volume in fingerprint.region_ml.items() if volume > 0]
+    return " ".join([case.clinical.get("grade", ""), *present])
+
+
+def _preprocess(folder: DatasetFolder, dataset: Dataset, plan: Plan, workers: int) -> None:
+    from autobrats.errors import UserError
+    from autobrats.preprocessing.dataset import preprocess_dataset
+    from autobrats.preprocessing.store import CaseStore
+
+    with _progress("Preprocessing") as on_progress:
+        failures = preprocess_dataset(dataset, plan, CaseStore(folder.preprocessed), workers, on_progress)
+    if failures:
+        told = "; ".join(f"{failure.case}: {failure.message}" for failure in failures[:5])
+        raise UserError(f"{len(failures)} cases could not be preprocessed: {told}")
+    print(f"Planned and preprocessed in {folder.path}.")
+
+
+class _progress:
+    """A progress bar on stderr, only in a terminal."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._bar.start()
+        task = self._bar.add_task(self.title)
+        return lambda done, total: self._bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()

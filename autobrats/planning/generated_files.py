@@ -1,0 +1,31 @@
+"""Which files of a dataset's folder autobrats wrote itself, and which a person has edited since."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from autobrats.files import read_json, write_json
+
+_RECORD = ".generated.json"
+
+
+def write_generated(path: Path, content: Any) -> None:
+    """Write JSON and remember its hash."""
+    write_json(path, content)
+    record = path.parent / _RECORD
+    hashes = read_json(record) if record.is_file() else {}
+    write_json(record, {**hashes, path.name: _hash(path)})
+
+
+def is_edited(path: Path) -> bool:
+    """Whether the file exists and is not as :func:`write_generated` left it."""
+    if not path.is_file():
+        return False
+    record = path.parent / _RECORD
+    return not record.is_file() or read_json(record).get(path.name) != _hash(path)
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

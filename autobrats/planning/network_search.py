@@ -1,0 +1,185 @@
+"""Which network, on which patches, with which batches: the largest that memory and time allow."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from autobrats.losses.segmentation_loss import SegmentationLoss
+from autobrats.networks.building import build_network
+from autobrats.plan import Part, PatchBatch, Size
+from autobrats.planning.memory import estimate_training_memory_gib
+from autobrats.planning.network_sizes import LADDER, NetworkSize, network_part
+from autobrats.planning.speed import forward_flops, measure_step_s
+
+MEMORY_SHARE = 0.85
+"""The share of the device's memory that the plan fills."""
+CPU_BATCH_VOXELS, GPU_BATCH_VOXELS = 8 * 32**3, 4 * 128**3
+"""Voxels of a batch: more make a step slower, not better, within the usual time."""
+MAX_BATCH = 8
+CPU_PATCH_SIDE = 96
+ASSUMED_FLOPS = 1e13
+"""Of another card that is planned for but not there to be measured."""
+WORTH_MEASURING = 0.4
+"""A candidate is measured only if its arithmetic says that it gets this share of the iterations it wants."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network with its pool, and how many steps the budget buys.
+
+    Attributes:
+        size: the rung of the ladder.
+        network: the part for the plan.
+        pool: the largest patch first.
+        step_s: seconds of a step of the first entry; None without a budget.
+        iterations: that fit into the budget; None without one.
+    """
+
+    size: NetworkSize
+    network: Part
+    pool: list[PatchBatch]
+    step_s: float | None
+    iterations: int | None
+
+    @property
+    def is_enough(self) -> bool:
+        return self.iterations is None or self.iterations >= self.size.enough_iterations
+
+
+@dataclass(frozen=True)
+class NetworkSearch:
+    """Looks for the largest network, and with it the largest patch, of which the budget buys enough iterations.
+
+    Attributes:
+        volume: voxels of the median volume on the network's grid, (z, y, x).
+        spacing_mm: of that grid.
+        in_channels, out_channels: of the network.
+        loss: builds the loss.
+        cases: in the dataset; a batch is not larger.
+        device: where steps are measured.
+        device_type: planned for; ``cuda`` on a machine without one if the user names a card's memory.
+        memory_gib: of the device.
+        budget_s: for the steps of one fold; None for no limit.
+    """
+
+    volume: Sequence[float]
+    spacing_mm: tuple[float, float, float]
+    in_channels: int
+    out_channels: int
+    loss: Callable[[], SegmentationLoss]
+    cases: int
+    device: torch.device
+    device_type: str
+    memory_gib: float
+    budget_s: float | None
+
+    def find(self) -> Candidate:
+        """The best candidate: the first of the ladder with enough iterations, else its last."""
+        last = None
+        flops = None if self.budget_s is None else self._measured_flops()
+        for size in LADDER:
+            for patch in self._patches(size):
+                candidate = self._candidate(size, patch, flops)
+                if candidate is None:
+                    continue
+                last = candidate
+                if candidate.is_enough:
+                    return candidate
+        return last or self._smallest()
+
+    def _candidate(self, size: NetworkSize, patch: Size, flops: float | None) -> Candidate | None:
+        """The candidate, measured; None if it does not fit the memory or is hopelessly slow."""
+        part = network_part(size, patch, self.spacing_mm)
+        wanted = self._wanted_batch(patch)
+        is_last = size is LADDER[-1]
+        if flops is not None and self.budget_s is not None and not is_last:
+            step_s = 3 * forward_flops(self._network(part), self.in_channels, patch) * wanted / flops
+            if self.budget_s / step_s < WORTH_MEASURING * size.enough_iterations:
+                return None
+        entry = self._entry(part, patch, wanted)
+        if entry is None:
+            return None
+        pool = [entry, *self._smaller_entries(part, entry)]
+        if self.budget_s is None:
+            return Candidate(size, part, pool, None, None)
+        step_s = self._step_s(part, entry)
+        return Candidate(size, part, pool, step_s, max(1, int(self.budget_s / step_s)))
+
+    def _smallest(self) -> Candidate:
+        """When nothing fits the memory by the estimate: the smallest there is, one sample a step."""
+        patch = self._patches(LADDER[-1])[-1]
+        entry = PatchBatch(patch_size=patch, batch_size=1)
+        return Candidate(LADDER[-1], network_part(LADDER[-1], patch, self.spacing_mm), [entry], None, None)
+
+    def _patches(self, size: NetworkSize) -> list[Size]:
+        """Patch sizes from the largest that makes sense to the smallest, each with the volumes' proportions."""
+        limit = min(size.patch_side, CPU_PATCH_SIDE) if self.device_type == "cpu" else size.patch_side
+        sides = [side for side in (160, 128, 112, 96, 80, 64, 48, 32) if side <= limit]
+        return [patch for patch, _ in itertools.groupby(self._patch(side) for side in sides)]
+
+    def _patch(self, side: int) -> Size:
+        """A patch of about side^3 voxels, not larger than the median volume, each side a multiple of 16 (8, 4)."""
+        finest = min(self.spacing_mm)
+        result = []
+        for extent, spacing in zip(self.volume, self.spacing_mm, strict=True):
+            wanted = min(side * max(finest / spacing, 0.25), extent)
+            step = 16 if wanted >= 48 else 8 if wanted >= 20 else 4
+            result.append(max(8, step * math.ceil(wanted / step - 0.25)))
+        return (result[0], result[1], result[2])
+
+    def _wanted_batch(self, patch: Size) -> int:
+        voxels = CPU_BATCH_VOXELS if self.device_type == "cpu" else GPU_BATCH_VOXELS
+        return max(1, min(MAX_BATCH, max(2, round(voxels / math.prod(patch))), self.cases))
+
+    def _entry(self, part: Part, patch: Size, batch: int) -> PatchBatch | None:
+        """The patch with the wanted batch, or the largest smaller one that fits the memory."""
+        while batch:
+            memory = self._estimate_gib(part, patch, batch)
+            if memory <= MEMORY_SHARE * self.memory_gib:
+                return PatchBatch(patch_size=patch, batch_size=batch, memory_gib=round(memory, 2))
+            batch //= 2
+        return None
+
+    def _smaller_entries(self, part: Part, largest: PatchBatch) -> list[PatchBatch]:
+        """A second entry for the pool: three quarters of each side, and as many more samples (Zhao et al., 2019)."""
+        divisor = self._network(part)().divisor
+        sides = [max(d, round(0.75 * s / d) * d) for s, d in zip(largest.patch_size, divisor, strict=True)]
+        if min(sides) < 48:
+            return []
+        patch = (sides[0], sides[1], sides[2])
+        ratio = math.prod(largest.patch_size) / math.prod(patch)
+        entry = self._entry(part, patch, min(self.cases, round(ratio * largest.batch_size)))
+        return [entry] if entry is not None and entry.batch_size > largest.batch_size else []
+
+    def _estimate_gib(self, part: Part, patch: Size, batch: int) -> float:
+        sizes = (self.in_channels, self.out_channels, patch, batch)
+        return estimate_training_memory_gib(self._network(part), self.loss, *sizes, self.device_type, True)
+
+    def _step_s(self, part: Part, entry: PatchBatch) -> float:
+        """Seconds of a step: measured here, or, for a card that is not here, from the arithmetic."""
+        if self.device.type != self.device_type:
+            flops = forward_flops(self._network(part), self.in_channels, entry.patch_size) * entry.batch_size
+            return 3 * flops / ASSUMED_FLOPS
+        sizes = (self.in_channels, self.out_channels, entry.patch_size, entry.batch_size)
+        return measure_step_s(self._network(part), self.loss, *sizes, self.device)
+
+    def _measured_flops(self) -> float:
+        """Operations a second of real steps of a middle rung: what the arithmetic of the others is divided by."""
+        if self.device.type != self.device_type:
+            return ASSUMED_FLOPS
+        size = LADDER[-2]
+        patch = self._patches(size)[-1]
+        part = network_part(size, patch, self.spacing_mm)
+        entry = PatchBatch(patch_size=patch, batch_size=2)
+        operations = 3 * 2 * forward_flops(self._network(part), self.in_channels, patch)
+        return operations / self._step_s(part, entry)
+
+    def _network(self, part: Part) -> Callable[[], nn.Module]:
+        return functools.partial(build_network, part.name, part.options, self.in_channels, self.out_channels)
