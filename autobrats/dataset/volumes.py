@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from autobrats.errors import UserError
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
 
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, nibabel.filebasedimages.ImageFileError)
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, RuntimeError, OverflowError, MemoryError, zlib.error),
+    *(nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError),
+)
 
 
 def image_suffix(path: Path) -> str | None:
@@ -211,11 +215,12 @@ def _read_nifti(path: Path) -> _File:
         content = gzip.decompress(content)
     if not content:
         raise ValueError("it is empty")
-    kind = nibabel.Nifti2Image if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nibabel.Nifti1Image
-    image = kind.from_bytes(content)
-    codes = int(image.header["qform_code"]), int(image.header["sform_code"])
-    header = image.header.binaryblock if kind is nibabel.Nifti1Image else None
-    return _File(np.asanyarray(image.dataobj), image.affine, header, any(codes))
+    is_nifti2 = content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
+    with nibabel.imageglobals.LoggingOutputSuppressor():
+        header = (nibabel.Nifti2Header if is_nifti2 else nibabel.Nifti1Header).from_fileobj(io.BytesIO(content))
+    array = header.data_from_fileobj(io.BytesIO(content))
+    placed = bool(header["qform_code"] or header["sform_code"])
+    return _File(array, header.get_best_affine(), None if is_nifti2 else header.binaryblock, placed)
 
 
 def _read_itk(path: Path) -> _File:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel
@@ -11,6 +12,7 @@ import SimpleITK
 
 from autobrats.dataset.cases import Case, ImageFile
 from autobrats.dataset.volumes import read_mask, read_study, read_volume
+from autobrats.dataset.writing import write_mask
 from autobrats.errors import UserError
 
 
@@ -187,3 +189,23 @@ def test_a_mask_without_a_position_takes_that_of_its_image(tmp_path, write_image
     path = write_image(tmp_path / "m.nii.gz", array, np.eye(4), codes=(0, 0))
     labels = read_mask(ImageFile(path=path), geometry)
     np.testing.assert_array_equal(labels, array[::-1, ::-1].transpose())
+
+
+def test_nifti_2_and_big_endian_files(tmp_path):
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    affine = np.diag([-1.0, -1, 2, 1])
+    nibabel.save(nibabel.Nifti2Image(array, affine), tmp_path / "two.nii.gz")
+    header = nibabel.Nifti1Header(endianness=">")
+    nibabel.save(nibabel.Nifti1Image(array.astype(">i2"), affine, header), tmp_path / "big.nii")
+    for name in ("two.nii.gz", "big.nii"):
+        volume = read_volume(ImageFile(path=tmp_path / name))
+        np.testing.assert_array_equal(volume.voxels, array.transpose())
+        labels = np.ones(volume.geometry.shape, np.uint8)
+        write_mask(tmp_path / "m.nii.gz", labels, volume.geometry)
+        np.testing.assert_allclose(nibabel.load(tmp_path / "m.nii.gz").affine, affine)
+
+
+def test_what_is_no_image_at_all(tmp_path):
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"a page of html " * 100))
+    with pytest.raises(UserError, match="damaged or truncated"):
+        read_volume(ImageFile(path=tmp_path / "a.nii.gz"))
