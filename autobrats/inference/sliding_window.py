@@ -122,7 +122,7 @@ def window_starts(shape: Sequence[int], window: Size, overlap: float) -> list[Si
         step = max(1, int(width * (1 - overlap)))
         count = math.ceil(room / step) + 1
         axes.append([round(room * index / max(1, count - 1)) for index in range(count)])
-    return list(itertools.product(*axes))
+    return [(z, y, x) for z, y, x in itertools.product(*axes)]
 
 
 def mirrorings(axes: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -195,14 +195,16 @@ def _predict_patches(
     average: Average,
 ) -> Tensor:
     total: Tensor | None = None
-    for flip in flips:
-        given = patches.flip(flip) if flip else patches
-        for network, share in zip(networks, shares, strict=True):
+    for network, share in zip(networks, shares, strict=True):
+        for flip in flips:
+            given = patches.flip(flip) if flip else patches
             with torch.autocast(patches.device.type, torch.float16, enabled=patches.device.type == "cuda"):
                 logits = _logits(network(given)).float()
             part = to_probabilities(logits) if average == "probabilities" else logits
             part = (part.flip(flip) if flip else part) * (share / len(flips))
             total = part if total is None else total.add_(part)
+        if len(networks) > 1 and hasattr(network, "release"):
+            network.release()
     assert total is not None
     return total if average == "probabilities" else to_probabilities(total)
 

@@ -91,7 +91,7 @@ def preprocess(
     signal = foreground(images, present)
     box: Box = ((0, study_shape[0]), (0, study_shape[1]), (0, study_shape[2]))
     if plan.crop_to_brain and signal is not None:
-        z, y, x = bounding_box(signal.any(0))
+        z, y, x = bounding_box(np.asarray(signal.any(0)))
         box = ((z[0], z[1]), (y[0], y[1]), (x[0], x[1]))
     box_shape = (box[0][1] - box[0][0], box[1][1] - box[1][0], box[2][1] - box[2][0])
     shape = resampled_shape(box_shape, spacing, plan.spacing_mm)

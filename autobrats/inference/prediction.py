@@ -1,0 +1,81 @@
+"""What a predicted study is, and in which convention its labels are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from autobrats.dataset.convention_detection import conventions_of_names
+from autobrats.dataset.conventions import Convention
+from autobrats.dataset.geometry import Geometry
+from autobrats.dataset.known_conventions import KNOWN
+from autobrats.dataset.writing import write_mask, write_probabilities
+from autobrats.errors import UserError
+from autobrats.preprocessing.transform import SLAB
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted study.
+
+    Attributes:
+        name: of the case.
+        labels: uint8, canonical (z, y, x), in the integers of ``convention``.
+        probabilities: uint8 (0..255), (region, z, y, x), in the order of ``regions``.
+        regions: names of the regions that the model knows.
+        geometry: of the study, to write the labels with.
+        convention: what the labels mean.
+        warnings: sentences about this study that its reader should know.
+        seconds: from reading to labels, without writing.
+    """
+
+    name: str
+    labels: np.ndarray
+    probabilities: np.ndarray
+    regions: list[str]
+    geometry: Geometry
+    convention: Convention
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def save(self, path: Path, probabilities_path: Path | None = None) -> None:
+        """Write the labels (and the region probabilities, 4D) exactly onto the grid of the study's reference image."""
+        write_mask(path, self.labels, self.geometry)
+        if probabilities_path is not None:
+            write_probabilities(probabilities_path, self.probabilities, self.geometry, self.regions)
+
+
+def writing_convention(study: str, model: Convention, wanted: Convention | None) -> tuple[Convention, str | None]:
+    """In which convention a study's labels are written, and a sentence if that is not the model's.
+
+    ``wanted`` if it is given, else the convention that the study's name belongs to (a BraTS 2023 study predicted by a
+    model of BraTS 2021 has its enhancing tumour written as 3) if the model knows all its regions, else the model's.
+
+    Raises:
+        UserError: if the model does not know a region of ``wanted``.
+    """
+    if wanted is not None:
+        if missing := [region for region in wanted.regions if region not in model.regions]:
+            raise UserError(
+                f"The model cannot write the convention {wanted.name}: it does not know {', '.join(missing)}; "
+                f"it knows {', '.join(model.regions)}."
+            )
+        return wanted, None
+    named = [KNOWN[name] for name in conventions_of_names([study]) if name in KNOWN]
+    if not named or set(named[0].regions) != set(model.regions) or named[0].labels == model.labels:
+        return model, None
+    labels = ", ".join(f"{label} = {integer}" for label, integer in named[0].labels.items())
+    return named[0], f"written in the study's convention {named[0].name} ({labels})"
+
+
+def decide_labels(
+    probabilities: np.ndarray, regions: list[str], convention: Convention, threshold: float
+) -> np.ndarray:
+    """The label map, uint8 (z, y, x), of probabilities, uint8 (region, z, y, x), a slab at a time."""
+    rows = [regions.index(region) for region in convention.regions]
+    labels = np.empty(probabilities.shape[1:], np.uint8)
+    for start in range(0, len(labels), SLAB):
+        labels[start : start + SLAB] = convention.decide(probabilities[rows, start : start + SLAB], threshold)
+    return labels

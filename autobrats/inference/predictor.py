@@ -1,0 +1,321 @@
+"""The predictor: a model folder, loaded once, that segments one study after the other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from autobrats.dataset.cases import Case
+from autobrats.dataset.conventions import Convention
+from autobrats.dataset.geometry import Geometry
+from autobrats.dataset.known_conventions import convention_named
+from autobrats.dataset.reading import read_studies
+from autobrats.dataset.volumes import Study, read_study
+from autobrats.devices import available_ram_gib, choose_device
+from autobrats.errors import UserError
+from autobrats.inference.backends import BackendName, OpenVinoNetwork, TorchNetwork, with_backend
+from autobrats.inference.model_folder import Member, ModelFolder, read_model_folder
+from autobrats.inference.prediction import Prediction, decide_labels, writing_convention
+from autobrats.inference.sliding_window import (
+    common_divisor,
+    estimate_memory_gib,
+    predict_volume,
+    window_size,
+)
+from autobrats.networks.building import build_network
+from autobrats.networks.output import channel_names, region_probabilities
+from autobrats.plan import Configuration
+from autobrats.preprocessing.transform import Prepared, preprocess, to_study_grid
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """A study that was read and preprocessed, ready for the networks."""
+
+    name: str
+    prepared: Prepared
+    geometry: Geometry
+    seconds: float
+
+
+@dataclass
+class _Ensemble:
+    """The members of one configuration: they see the same channels and windows."""
+
+    configuration: Configuration
+    networks: list[TorchNetwork | OpenVinoNetwork]
+    weights: list[float]
+
+
+class Predictor:
+    """Segments studies with all networks of a model folder::
+
+        predictor = Predictor.load("autobrats_workspace/glioma/model")
+        prediction = predictor.predict("new_studies/BraTS2021_00002")
+        prediction.save("BraTS2021_00002.nii.gz")
+
+    Attributes:
+        model: the model folder.
+        device: where the networks are.
+        modalities: in the order of the channels.
+        regions: in the order of the probabilities.
+        mirrorings: passes of each network over each window.
+    """
+
+    def __init__(
+        self,
+        model: ModelFolder,
+        *,
+        device: str | None = None,
+        mirroring: bool = True,
+        overlap: float | None = None,
+        backend: BackendName = "auto",
+    ) -> None:
+        if overlap is not None and not 0 <= overlap < 1:
+            raise UserError(f"The overlap must be at least 0 and below 1, not {overlap}.")
+        if model.best_config.postprocessing:
+            steps = ", ".join(step.name for step in model.best_config.postprocessing)
+            raise UserError(f"This autobrats knows no postprocessing; the model needs: {steps}. Update autobrats.")
+        self.model = model
+        self.device = choose_device(device)
+        self.modalities = list(model.plan.modalities)
+        self.regions = list(model.plan.convention.regions)
+        self.mirroring = mirroring
+        self.overlap = overlap
+        self._backend: BackendName = backend
+        self._ensembles = self._load_networks()
+        self.mirrorings = max(2 ** len(self._mirror_axes(ensemble.configuration)) for ensemble in self._ensembles)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: str | None = None,
+        mirroring: bool = True,
+        overlap: float | None = None,
+        backend: BackendName = "auto",
+    ) -> Predictor:
+        """Read, check and build everything once.
+
+        Args:
+            folder: a model folder, as autobrats_find_best_config writes it.
+            device: ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best there is.
+            mirroring: average over mirrored images: 2^n passes for the plan's n axes, slightly better masks.
+            overlap: of the windows, 0 to below 1; by default the plan's.
+            backend: ``torch``, ``openvino`` (CPU only) or ``auto``.
+
+        Raises:
+            UserError: if the folder is not a whole model folder of a format that is known.
+        """
+        return cls(
+            read_model_folder(Path(folder)), device=device, mirroring=mirroring, overlap=overlap, backend=backend
+        )
+
+    def predict(
+        self,
+        case: Case | str | Path,
+        *,
+        convention: Convention | str | None = None,
+        on_window: Callable[[int, int], None] | None = None,
+    ) -> Prediction:
+        """Segment a case, or the one study at a path.
+
+        Args:
+            case: a case, or the path of one study in any layout.
+            convention: in which the labels are written; by default the study's own (see
+                :func:`~autobrats.inference.prediction.writing_convention`).
+            on_window: called with (windows done, windows in all).
+
+        Raises:
+            UserError: for a study that cannot be read, or a path that holds several.
+        """
+        if not isinstance(case, Case):
+            case = self._only_case(Path(case))
+        return self.predict_prepared(self.prepare(case), convention=convention, on_window=on_window)
+
+    def prepare(self, case: Case) -> PreparedStudy:
+        """Read and preprocess a case; needs no device, so that the next case can be prepared meanwhile."""
+        started = time.perf_counter()
+        return self._prepare_study(read_study(case, self.modalities), started)
+
+    def predict_prepared(
+        self,
+        study: PreparedStudy,
+        *,
+        convention: Convention | str | None = None,
+        on_window: Callable[[int, int], None] | None = None,
+    ) -> Prediction:
+        """Segment a prepared study."""
+        started = time.perf_counter()
+        if isinstance(convention, str):
+            convention = convention_named(convention, self.model.plan.convention.labels.values())
+        written, note = writing_convention(study.name, self.model.plan.convention, convention)
+        warnings = [*self._about_missing(study), *self._about_memory(study), *([note] if note else [])]
+        probabilities = to_study_grid(self._region_probabilities(study, on_window), study.prepared.placement)
+        labels = decide_labels(probabilities, self.regions, written, self.model.best_config.threshold)
+        return Prediction(
+            name=study.name,
+            labels=labels,
+            probabilities=probabilities,
+            regions=self.regions,
+            geometry=study.geometry,
+            convention=written,
+            warnings=warnings,
+            seconds=study.seconds + time.perf_counter() - started,
+        )
+
+    def save(self, prediction: Prediction, path: str | Path, probabilities_path: str | Path | None = None) -> None:
+        """Write a prediction exactly onto the grid of its study's reference image."""
+        prediction.save(Path(path), None if probabilities_path is None else Path(probabilities_path))
+
+    def memory_gib(self, shape: tuple[int, int, int]) -> float:
+        """The estimated peak of predicting a study of ``shape`` (z, y, x) on the network's grid."""
+        return max(
+            estimate_memory_gib(
+                [network.network for network in ensemble.networks],
+                shape,
+                modalities=len(ensemble.configuration.modalities),
+                regions=len(self.regions),
+                window=self._window(ensemble, shape),
+                batch_size=self._batch_size(ensemble),
+            )
+            for ensemble in self._ensembles
+        )
+
+    def _load_networks(self) -> list[_Ensemble]:
+        ensembles: dict[str, _Ensemble] = {}
+        for member in self.model.best_config.members:
+            configuration = self.model.plan.configurations[member.configuration]
+            ensemble = ensembles.setdefault(member.configuration, _Ensemble(configuration, [], []))
+            network = with_backend(self._load_network(member, configuration), self._backend, self.device)
+            ensemble.networks.append(network)
+            ensemble.weights.append(member.weight)
+        return list(ensembles.values())
+
+    def _load_network(self, member: Member, configuration: Configuration) -> torch.nn.Module:
+        from safetensors.torch import load_file
+
+        file = self.model.weights(member)
+        channels = channel_names(configuration.output, self.model.plan.convention)
+        part = configuration.network
+        network = build_network(part.name, part.options, len(configuration.modalities), len(channels))
+        try:
+            network.load_state_dict(load_file(file))
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"{file} does not fit the network '{part.name}' of {member.configuration}: {reason}"
+            ) from error
+        return network.eval()
+
+    def _only_case(self, path: Path) -> Case:
+        cases, _ = read_studies(path, self.modalities)
+        if len(cases) != 1:
+            found = ", ".join(case.name for case in cases[:3])
+            raise UserError(
+                f"{path} holds {len(cases)} studies ({found} ...); give one study, or use autobrats_predict."
+            )
+        return cases[0]
+
+    def _prepare_study(self, study: Study, started: float) -> PreparedStudy:
+        for ensemble in self._ensembles:
+            needed = ensemble.configuration.modalities
+            if not any(study.present[self.modalities.index(modality)] for modality in needed):
+                raise UserError(
+                    f"Case {study.name} has none of the modalities that the model sees: {', '.join(needed)}."
+                )
+        prepared = preprocess(
+            study.images, study.present, study.spacing_mm, self.model.plan.preprocessing, self.modalities
+        )
+        return PreparedStudy(study.name, prepared, study.geometry, time.perf_counter() - started)
+
+    def _region_probabilities(self, study: PreparedStudy, on_window: Callable[[int, int], None] | None) -> np.ndarray:
+        """The average over configurations, float32 (region, z, y, x) on the network's grid."""
+        total: torch.Tensor | None = None
+        everything = sum(sum(ensemble.weights) for ensemble in self._ensembles)
+        for ensemble in self._ensembles:
+            part = self._predict_ensemble(ensemble, study.prepared, on_window)
+            part *= sum(ensemble.weights) / everything
+            total = part if total is None else total.add_(part)
+        assert total is not None
+        return total.cpu().numpy()
+
+    def _predict_ensemble(
+        self, ensemble: _Ensemble, prepared: Prepared, on_window: Callable[[int, int], None] | None
+    ) -> torch.Tensor:
+        configuration = ensemble.configuration
+        channels = [self.modalities.index(modality) for modality in configuration.modalities]
+        images = torch.from_numpy(
+            prepared.images if channels == [*range(len(self.modalities))] else prepared.images[channels]
+        )
+
+        def to_probabilities(logits: torch.Tensor) -> torch.Tensor:
+            return region_probabilities(logits, configuration.output, self.model.plan.convention)
+
+        def run(device: torch.device, batch_size: int) -> torch.Tensor:
+            return predict_volume(
+                ensemble.networks,
+                images,
+                patch_size=configuration.inference.patch_size,
+                overlap=configuration.inference.overlap if self.overlap is None else self.overlap,
+                mirror_axes=self._mirror_axes(configuration),
+                batch_size=batch_size,
+                to_probabilities=to_probabilities,
+                device=device,
+                average=self.model.best_config.average,
+                weights=ensemble.weights,
+                on_window=on_window,
+            )
+
+        try:
+            return run(self.device, self._batch_size(ensemble))
+        except torch.OutOfMemoryError:
+            _log.warning("The memory of %s does not suffice; prediction goes on on the CPU.", self.device)
+        torch.cuda.empty_cache()
+        self.device = torch.device("cpu")
+        for other in self._ensembles:
+            other.networks = [with_backend(network.network, "torch", self.device) for network in other.networks]
+        return run(self.device, 1)
+
+    def _mirror_axes(self, configuration: Configuration) -> list[int]:
+        return list(configuration.inference.mirror_axes) if self.mirroring else []
+
+    def _batch_size(self, ensemble: _Ensemble) -> int:
+        return 1 if self.device.type == "cpu" else ensemble.configuration.inference.batch_size
+
+    def _window(self, ensemble: _Ensemble, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        return window_size(shape, ensemble.configuration.inference.patch_size, common_divisor(ensemble.networks))
+
+    def _about_missing(self, study: PreparedStudy) -> list[str]:
+        """One sentence for each missing modality, with the measured loss."""
+        measured = self.model.best_config.missing_modality_dice or {}
+        complete = self.model.best_config.expected.get("mean_dice")
+        complete = complete.get("mean") if isinstance(complete, dict) else complete
+        sentences = []
+        for modality, present in zip(self.modalities, study.prepared.present, strict=True):
+            if present:
+                continue
+            if modality in measured:
+                instead = f" instead of {complete:.3f}" if isinstance(complete, int | float) else ""
+                loss = f"mean out-of-fold Dice without it {measured[modality]:.3f}{instead}"
+            else:
+                loss = "what that costs was not measured"
+            sentences.append(f"{modality} is missing: {loss}")
+        return sentences
+
+    def _about_memory(self, study: PreparedStudy) -> list[str]:
+        if self.device.type != "cpu":
+            return []
+        needed, free = self.memory_gib(study.prepared.placement.shape), available_ram_gib()
+        if needed <= free:
+            return []
+        return [f"about {needed:.1f} GiB of memory are needed and {free:.1f} GiB are free: it may become slow or fail"]
