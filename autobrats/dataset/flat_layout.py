@@ -16,7 +16,7 @@ from autobrats.dataset.brats_layout import (
 )
 from autobrats.dataset.cases import Case, ImageFile
 from autobrats.dataset.layout import Found, list_folder
-from autobrats.dataset.modality_names import BRAIN_MASK, MASK, NameReading, modality_order, read_name
+from autobrats.dataset.modality_names import BRAIN_MASK, MASK, MR_MODALITIES, NameReading, modality_order, read_name
 from autobrats.dataset.volumes import image_stem
 
 ONLY_MODALITY = "image"
@@ -43,7 +43,8 @@ def read_flat(root: Path, modalities: Sequence[str] = ()) -> Found | None:
         images = list_folder(image_folder).images
         return _read_files(images, list_folder(mask_folder).images, modalities)
     files = [(path, read_name(image_stem(path))) for path in folder.images]
-    if not (holds_several_cases(files) or (modalities and files)):
+    named = any(reading.meaning in MR_MODALITIES for _, reading in files)
+    if not (holds_several_cases(files) or (modalities and files and not named)):
         return None
     masks = [path for path, reading in files if reading.meaning == MASK]
     return _read_files([path for path in folder.images if path not in masks], masks, modalities)

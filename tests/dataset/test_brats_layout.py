@@ -248,6 +248,13 @@ def test_one_study_and_a_folder_of_studies_to_predict(tmp_path, write_image, wri
     assert fault.case == "C" and fault.kind == "no_modality" and "t2f" in fault.message
 
 
+def test_one_study_is_called_by_its_folder(tmp_path, write_image):
+    for number, modality in enumerate(("T1", "T1c", "T2", "Flair")):
+        write_image(tmp_path / "anna" / f"VSD.Brain.XX.O.MR_{modality}.{number}.mha")
+    (case,), _ = read_studies(tmp_path / "anna", FOUR)
+    assert case.name == "anna" and list(case.images) == FOUR
+
+
 def test_what_is_not_recognised_is_described(tmp_path):
     (tmp_path / "a.png").touch()
     (tmp_path / "b.txt").touch()
