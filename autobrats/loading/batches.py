@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ class BatchLoader:
         self._entries = np.zeros(0, np.int64)
         self._first_case = np.zeros(1, np.int64)
 
-    def batches(self, first: int) -> Iterator[Batch]:
+    def batches(self, first: int) -> Generator[Batch, None, None]:
         """The batches of the iterations from ``first`` on, without end; close the generator to stop reading ahead."""
         if self.threads == 0:
             for iteration in itertools.count(first):
@@ -115,7 +115,7 @@ class BatchLoader:
         with ThreadPoolExecutor(self.threads, thread_name_prefix="loading") as threads:
             waiting: deque[Future] = deque()
             # On a CPU the augmentation runs beside the training; on a GPU it is queued behind it.
-            ahead = self._prepare if self.device.type == "cpu" else self._read
+            ahead: Callable[..., Any] = self._prepare if self.device.type == "cpu" else self._read
             try:
                 for iteration in itertools.count(first):
                     waiting.append(threads.submit(ahead, *self._entry(iteration)))

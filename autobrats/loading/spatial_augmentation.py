@@ -38,7 +38,7 @@ class SpatialDraw:
         corners = np.array(np.meshgrid(*[(-p / 2, p / 2) for p in patch_size])).reshape(3, -1)
         reach = np.abs(self.matrix @ corners).max(1)
         grown = [2 * math.ceil(r) + 2 for r in reach]
-        return tuple(g + (g - p) % 2 for g, p in zip(grown, patch_size, strict=True))  # type: ignore[return-value]
+        return tuple(g + (g - p) % 2 for g, p in zip(grown, patch_size, strict=True))
 
 
 def draw_spatial(plan: Augmentation, spacing_mm: tuple[float, float, float], rng: np.random.Generator) -> SpatialDraw:

@@ -40,7 +40,7 @@ class SegmentationLoss(nn.Module):
         weight_sum = 1.0
         for index, logits in enumerate(output.deep):
             weight = 0.5 ** (index + 1)
-            pooled = functional.adaptive_avg_pool3d(target, logits.shape[2:])
+            pooled = functional.adaptive_avg_pool3d(target, list(logits.shape[2:]))  # type: ignore[arg-type]
             total = total + weight * self.of_scale(logits.float(), pooled)
             weight_sum += weight
         return total / weight_sum

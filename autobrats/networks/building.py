@@ -10,6 +10,12 @@ from autobrats import registry
 from autobrats.errors import UserError
 
 
+def divisor_of(network: nn.Module) -> tuple[int, int, int]:
+    """What the sides (z, y, x) of a network's input must be multiples of."""
+    z, y, x = network.divisor  # type: ignore[misc]
+    return (int(z), int(y), int(x))
+
+
 def build_network(name: str, options: dict[str, Any], in_channels: int, out_channels: int) -> nn.Module:
     """The network of that name.
 

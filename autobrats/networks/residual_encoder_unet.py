@@ -22,12 +22,18 @@ def _normalisation(channels: int) -> nn.Module:
     return nn.InstanceNorm3d(channels, eps=1e-5, affine=True)
 
 
+def _padding(kernel: Triple) -> Triple:
+    """What keeps the size at stride 1 (and divides it by the stride for a kernel of stride + 2)."""
+    z, y, x = ((side - 1) // 2 for side in kernel)
+    return (z, y, x)
+
+
 class ConvolutionBlock(nn.Sequential):
     """Convolution, instance normalisation, leaky ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
         super().__init__(
-            nn.Conv3d(in_channels, out_channels, kernel, stride, tuple((k - 1) // 2 for k in kernel), bias=False),
+            nn.Conv3d(in_channels, out_channels, kernel, stride, _padding(kernel), bias=False),
             _normalisation(out_channels),
             nn.LeakyReLU(0.01, inplace=True),
         )
@@ -38,10 +44,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
         super().__init__()
-        padding = tuple(k // 2 for k in kernel)
         self.first = ConvolutionBlock(in_channels, out_channels, kernel, stride)
         self.second = nn.Sequential(
-            nn.Conv3d(out_channels, out_channels, kernel, 1, padding, bias=False), _normalisation(out_channels)
+            nn.Conv3d(out_channels, out_channels, kernel, 1, _padding(kernel), bias=False), _normalisation(out_channels)
         )
         shortcut: list[nn.Module] = []
         if max(stride) > 1:
@@ -102,7 +107,9 @@ class ResidualEncoderUNet(nn.Module):
             stages.append(nn.Sequential(*layers))
         self.encoder = nn.ModuleList(stages)
 
-        ups, decoder, heads = [], [], []
+        ups: list[nn.Module] = []
+        decoder: list[nn.Module] = []
+        heads: list[nn.Module] = []
         for stage in range(len(channels) - 2, -1, -1):
             out = channels[stage]
             ups.append(nn.ConvTranspose3d(width, out, steps[stage + 1], steps[stage + 1]))
@@ -144,4 +151,6 @@ def _initialise(module: nn.Module) -> None:
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, ResidualBlock):
-        nn.init.zeros_(module.second[1].weight)
+        last = module.second[1]
+        assert isinstance(last, nn.InstanceNorm3d)
+        nn.init.zeros_(last.weight)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from autobrats.losses.segmentation_loss import SegmentationLoss
-from autobrats.networks.building import build_network
+from autobrats.networks.building import build_network, divisor_of
 from autobrats.plan import Part, PatchBatch, Size
 from autobrats.planning.memory import estimate_training_memory_gib
 from autobrats.planning.network_sizes import LADDER, NetworkSize, network_part
@@ -149,7 +149,7 @@ class NetworkSearch:
 
     def _smaller_entries(self, part: Part, largest: PatchBatch) -> list[PatchBatch]:
         """A second entry for the pool: three quarters of each side, and as many more samples (Zhao et al., 2019)."""
-        divisor = self._network(part)().divisor
+        divisor = divisor_of(self._network(part)())
         sides = [max(d, round(0.75 * s / d) * d) for s, d in zip(largest.patch_size, divisor, strict=True)]
         if min(sides) < 48:
             return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class AveragedNetwork:
@@ -30,7 +30,8 @@ class AveragedNetwork:
         if self.decay is None:
             return
         decay = min(self.decay, (1 + iteration) / (10 + iteration))
-        followers, leaders = list(self.network.parameters()), list(self._source.parameters())
+        followers: list[Tensor] = list(self.network.parameters())
+        leaders: list[Tensor] = list(self._source.parameters())
         torch._foreach_lerp_(followers, leaders, 1 - decay)
         for follower, leader in zip(self.network.buffers(), self._source.buffers(), strict=True):
             follower.copy_(leader)

@@ -17,6 +17,7 @@ from autobrats.evaluation.overlap import Overlap
 from autobrats.evaluation.probability_file import read_probabilities, to_volume, write_probabilities
 from autobrats.files import write_json
 from autobrats.inference.sliding_window import predict_volume, window_size, window_starts
+from autobrats.networks.building import divisor_of
 from autobrats.networks.output import region_probabilities
 from autobrats.preprocessing.transform import to_study_box
 from autobrats.training.job import TrainingJob
@@ -38,7 +39,7 @@ def validation_seconds(job: TrainingJob, network: nn.Module, step_s: float) -> f
     total = 3.0
     for index, name in enumerate(job.validation_cases):
         shape = job.store.properties(name).placement.shape
-        window = window_size(shape, job.configuration.inference.patch_size, network.divisor)
+        window = window_size(shape, job.configuration.inference.patch_size, divisor_of(network))
         windows = len(window_starts(shape, window, job.configuration.inference.overlap))
         without = len(job.configuration.modalities) if _is_tested_without(job, index) else 0
         total += windows * window_s * (passes + without) + 1e-8 * math.prod(
