@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import logging
 import sys
+import warnings
 from collections import OrderedDict
 from typing import Any, Literal
 
@@ -93,7 +94,7 @@ class OpenVinoNetwork:
             compiled = _compile(self.network, images)
             difference = float((_infer(compiled, images) - logits).abs().max())
         except Exception as error:
-            self._fall_back(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")
+            self._fall_back((str(error).strip() or type(error).__name__).splitlines()[-1])
             return
         if not difference <= TOLERANCE * max(1.0, float(logits.abs().max())):
             self._fall_back(f"its logits differ from torch's by {difference:.2g}")
@@ -122,14 +123,18 @@ def _compile(network: nn.Module, images: Tensor) -> Any:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     # The front end itself, not openvino.convert_model: that one reports its use over the network.
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(_Logits(network).eval(), images.clone(), check_trace=False)
         traced = torch.jit.freeze(traced)
         manager = FrontEndManager()
         front_end = manager.load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced)  # OpenVINO does not keep it alive, so this name does.
-        model = front_end.convert(front_end.load(decoder))
-    model.reshape(list(images.shape))
+        given = front_end.load(decoder)
+        (place,) = given.get_inputs()
+        given.set_element_type(place, openvino.Type.f32)
+        given.set_partial_shape(place, openvino.PartialShape(list(images.shape)))
+        model = front_end.convert(given)
     return openvino.Core().compile_model(
         model,
         "CPU",

@@ -75,27 +75,25 @@ def predict_volume(
 
     total: Tensor | None = None
     weight = torch.zeros(images.shape[1:], device=images.device)
-    with torch.inference_mode():
-        for first in range(0, len(starts), batch_size):
-            batch = starts[first : first + batch_size]
-            patches = torch.stack([images[(slice(None), *_slices(start, window))] for start in batch])
-            patches = patches.to(device, torch.float32, non_blocking=True)
+    for first in range(0, len(starts), batch_size):
+        batch = starts[first : first + batch_size]
+        patches = torch.stack([images[(slice(None), *_slices(start, window))] for start in batch])
+        patches = patches.to(device, torch.float32, non_blocking=True)
+        with torch.inference_mode():
             result = _predict_patches(networks, shares, patches, flips, to_probabilities, average)
             result = result.to(images.device, torch.float32)
-            if total is None:
-                total = torch.zeros((result.shape[1], *images.shape[1:]), device=images.device)
-            for start, probabilities in zip(batch, result, strict=True):
-                where = _slices(start, window)
-                total[(slice(None), *where)] += probabilities * importance
-                weight[where] += importance
-            if on_window is not None:
-                on_window(first + len(batch), len(starts))
         if total is None:
-            empty = torch.zeros((1, images.shape[0], *window), device=device)
-            logits = _logits(networks[0](empty))
-            return torch.zeros((to_probabilities(logits).shape[1], *shape), device=images.device)
-        total = total[(slice(None), *inner)]
-        return total.div_(weight[inner].clamp_(min=torch.finfo(torch.float32).tiny))
+            total = torch.zeros((result.shape[1], *images.shape[1:]), device=images.device)
+        for start, probabilities in zip(batch, result, strict=True):
+            where = _slices(start, window)
+            total[(slice(None), *where)] += probabilities * importance
+            weight[where] += importance
+        if on_window is not None:
+            on_window(first + len(batch), len(starts))
+    if total is None:
+        return torch.zeros((_count_regions(networks[0], images, window, to_probabilities, device), *shape))
+    total = total[(slice(None), *inner)]
+    return total.div_(weight[inner].clamp_(min=torch.finfo(torch.float32).tiny))
 
 
 def common_divisor(networks: Sequence[Forward]) -> Size:
@@ -207,6 +205,17 @@ def _predict_patches(
             network.release()
     assert total is not None
     return total if average == "probabilities" else to_probabilities(total)
+
+
+def _count_regions(
+    network: Forward,
+    images: Tensor,
+    window: Size,
+    to_probabilities: Callable[[Tensor], Tensor],
+    device: torch.device | str,
+) -> int:
+    with torch.inference_mode():
+        return to_probabilities(_logits(network(torch.zeros((1, len(images), *window), device=device)))).shape[1]
 
 
 def _logits(output: NetworkOutput | Tensor) -> Tensor:
