@@ -21,7 +21,11 @@ ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
 
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, RuntimeError, OverflowError, MemoryError, zlib.error),
-    *(nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError),
+    *(
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.wrapstruct.WrapStructError,
+    ),
 )
 
 
