@@ -58,7 +58,6 @@ class ChannelTable:
 
     def __init__(self, output: Literal["regions", "labels"], convention: Convention) -> None:
         integers = [0, *convention.labels.values()]
-        self.n_labels = len(integers)
         self.index_of_integer = np.zeros(256, np.uint8)
         self.index_of_integer[integers] = np.arange(len(integers))
         if output == "labels":
@@ -156,7 +155,7 @@ class BatchLoader:
         for sample in samples:
             image = torch.from_numpy(np.ascontiguousarray(sample.images)).to(self.device).float()
             mask = torch.from_numpy(sample.mask).to(self.device)
-            image, mask = transform_patch(image, mask, sample.draw, patch_size, self.table.n_labels)
+            image, mask = transform_patch(image, mask, sample.draw, patch_size)
             if self.augmentation is not None:
                 image = augment_intensities(image, self.augmentation, rng)
             images.append(image)

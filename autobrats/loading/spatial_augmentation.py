@@ -60,27 +60,24 @@ def draw_spatial(plan: Augmentation, spacing_mm: tuple[float, float, float], rng
     return SpatialDraw(matrix, mirrored)
 
 
-def transform_patch(
-    images: Tensor, mask: Tensor, draw: SpatialDraw, patch_size: Size, n_labels: int
-) -> tuple[Tensor, Tensor]:
+def transform_patch(images: Tensor, mask: Tensor, draw: SpatialDraw, patch_size: Size) -> tuple[Tensor, Tensor]:
     """Apply a draw to a source region centred on the patch.
 
     Args:
         images: (modality, z, y, x) of ``draw.source_size(patch_size)``.
-        mask: (z, y, x) label indices below ``n_labels``.
+        mask: (z, y, x) label indices.
         patch_size: (z, y, x) of the result.
 
     Returns:
-        The images, trilinear, and the mask, for every voxel the label with the largest trilinear share.
+        The images, trilinear, and the mask, nearest neighbour; zero outside the source.
     """
     if draw.matrix is not None:
         grid = _grid(draw.matrix, patch_size, images.shape[1:], images.device)
         images = functional.grid_sample(images[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[
             0
         ]
-        shares = functional.one_hot(mask.long(), n_labels).permute(3, 0, 1, 2)[None].float()
-        shares = functional.grid_sample(shares, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-        mask = shares.argmax(0).to(mask.dtype)
+        nearest = functional.grid_sample(mask[None, None].float(), grid, mode="nearest", align_corners=False)
+        mask = nearest[0, 0].to(mask.dtype)
     if draw.mirrored:
         images = images.flip([axis + 1 for axis in draw.mirrored])
         mask = mask.flip(draw.mirrored)
