@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _FOLDS = ("0", "1")
 _PARTS = ("studies", "new_studies", "truth", "workspace", "segmentations", "pictures")
 _TRAINING_SHARE = 0.6
+_SHAPE = (48, 60, 52)
+"""Voxels of about 3 mm: a brain fits into one or two patches that two cores can train on."""
 _EPILOG = """\
 examples:
   autobrats_demo -o demo              about five minutes on two cores
@@ -103,7 +105,7 @@ def _generate(folder: Path, cases: int, seed: int, name: str) -> None:
     from autobrats.workers import default_workers
 
     started = time.monotonic()
-    write_dataset(folder, cases, seed, name=name, workers=default_workers(0.5))
+    write_dataset(folder, cases, seed, shape=_SHAPE, name=name, workers=default_workers(0.5))
     print(f"Generated {cases} studies in {folder} ({time.monotonic() - started:.0f} s).", flush=True)
 
 

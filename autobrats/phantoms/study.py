@@ -45,12 +45,14 @@ def generate_study(
 
     Args:
         shape: voxels along (z, y, x); the head is scaled to fill them.
-        spacing_mm: voxel size along (z, y, x); by default drawn from 2.2 to 2.5 mm, slices up to 2.8 mm.
+        spacing_mm: voxel size along (z, y, x); by default 2.2 to 2.5 mm and slices of 2.2 to 2.8 mm for the usual
+            shape, and for another one such that the head has the same size in mm.
     """
     rng = np.random.default_rng(seed)
     if spacing_mm is None:
-        in_plane = float(rng.choice([2.2, 2.3, 2.5]))
-        spacing_mm = (float(rng.choice([2.2, 2.5, 2.8])), in_plane, in_plane)
+        in_plane = round(float(rng.choice([2.2, 2.3, 2.5])) * max(SHAPE[1] / shape[1], SHAPE[2] / shape[2]), 2)
+        slices = round(float(rng.choice([2.2, 2.5, 2.8])) * SHAPE[0] / shape[0], 2)
+        spacing_mm = (slices, in_plane, in_plane)
     grid = Grid(shape, spacing_mm)
     # The head's half axes are 58, 80 and 62 mm; a little room is left around them.
     room = min(n * s / 2 / half for n, s, half in zip(shape, spacing_mm, (62, 88, 68), strict=True))
