@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint benchmark clean
+.PHONY: demo test test-slow lint format benchmark clean
 
 # Generated studies through all four commands, with a score table at the end.
 demo: .venv/.installed
@@ -19,10 +19,15 @@ lint: .venv/.installed
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
+format: .venv/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 # Measurements beside other frameworks; needs the real data (AUTOBRATS_REALDATA).
 AUTOBRATS_REALDATA ?= ../shared/data
 benchmark: .venv/.installed
 	$(BIN)/python benchmarks/metrics.py $(AUTOBRATS_REALDATA)/real_predictions
+	$(BIN)/python benchmarks/prediction.py
 
 # torch comes first and pinned: an unpinned torch may bring gigabytes of another build.
 .venv/.installed: setup.py constraints.txt

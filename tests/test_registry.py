@@ -20,7 +20,9 @@ def test_an_unknown_name_is_refused_with_those_that_exist() -> None:
 
 
 def test_an_unknown_option_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UserError, match=r"The schedule 'polynomial' has no option 'expnent'; it takes: exponent, warm_up"):
+    with pytest.raises(
+        UserError, match=r"The schedule 'polynomial' has no option 'expnent'; it takes: exponent, warm_up"
+    ):
         registry.build("schedule", "polynomial", {"expnent": 1})
 
 
