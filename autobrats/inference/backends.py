@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import logging
@@ -17,9 +18,7 @@ from autobrats.errors import UserError
 
 BackendName = Literal["auto", "torch", "openvino"]
 
-PASSES_BEFORE_CONVERSION = 2
-"""Passes of one input shape that ``auto`` leaves to torch: fewer cost less than the conversion."""
-SHAPES_KEPT = 4
+SHAPES_KEPT = 12
 """Compiled shapes that a network keeps; the one used longest ago goes first."""
 TOLERANCE = 5e-3
 """Largest difference of a logit, relative to the largest logit of the patch (at least 1), at which OpenVINO is used."""
@@ -44,7 +43,7 @@ def with_backend(network: nn.Module, backend: BackendName, device: torch.device)
         raise UserError("OpenVINO is not installed; pip install openvino, or say --backend torch.")
     if backend == "torch" or device.type != "cpu" or not openvino_is_installed():
         return TorchNetwork(network, device)
-    return OpenVinoNetwork(network, 0 if backend == "openvino" else PASSES_BEFORE_CONVERSION)
+    return OpenVinoNetwork(network)
 
 
 class TorchNetwork:
@@ -59,17 +58,15 @@ class TorchNetwork:
 
 
 class OpenVinoNetwork:
-    """A network run by OpenVINO, compiled for every input shape that comes often enough.
+    """A network run by OpenVINO, compiled once for every input shape.
 
     Each compiled shape is compared with torch on its first patch; if the conversion fails or the logits differ, torch
-    goes on in its place, and the log says so.
+    goes on in its place, and the log says so. The logits of a patch do not depend on what was predicted before.
     """
 
-    def __init__(self, network: nn.Module, passes_before_conversion: int = 0) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self.network = network.cpu().eval()
         self.divisor: tuple[int, int, int] = getattr(network, "divisor", (1, 1, 1))
-        self._wait = passes_before_conversion
-        self._seen: dict[tuple[int, ...], int] = {}
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._failed = False
 
@@ -79,33 +76,33 @@ class OpenVinoNetwork:
             self._compiled.move_to_end(shape)
             return _infer(self._compiled[shape], images)
         logits = self.network(images).logits
-        self._seen[shape] = self._seen.get(shape, 0) + 1
-        if not self._failed and self._seen[shape] > self._wait:
-            self._adopt(shape, images, logits)
-        return logits
+        return logits if self._failed else self._adopt(shape, images, logits)
 
     def release(self) -> None:
         """Give the memory of activations back, so that several networks do not hold theirs at the same time."""
         for compiled in self._compiled.values():
             compiled.release_memory()
 
-    def _adopt(self, shape: tuple[int, ...], images: Tensor, logits: Tensor) -> None:
+    def _adopt(self, shape: tuple[int, ...], images: Tensor, logits: Tensor) -> Tensor:
+        """Compile for this shape and give OpenVINO's logits, or torch's if they are not the same."""
         try:
             compiled = _compile(self.network, images)
-            difference = float((_infer(compiled, images) - logits).abs().max())
+            fast = _infer(compiled, images)
         except Exception as error:
-            self._fall_back((str(error).strip() or type(error).__name__).splitlines()[-1])
-            return
+            return self._fall_back((str(error).strip() or type(error).__name__).splitlines()[-1], logits)
+        difference = float((fast - logits).abs().max())
         if not difference <= TOLERANCE * max(1.0, float(logits.abs().max())):
-            self._fall_back(f"its logits differ from torch's by {difference:.2g}")
-            return
+            return self._fall_back(f"its logits differ from torch's by {difference:.2g}", logits)
         self._compiled[shape] = compiled
         while len(self._compiled) > SHAPES_KEPT:
             self._compiled.popitem(last=False)
+        return fast
 
-    def _fall_back(self, reason: str) -> None:
+    def _fall_back(self, reason: str, logits: Tensor) -> Tensor:
         self._failed = True
+        self._compiled.clear()
         _log.warning("OpenVINO cannot run this network (%s); torch does it, more slowly.", reason)
+        return logits
 
 
 class _Logits(nn.Module):
@@ -117,6 +114,35 @@ class _Logits(nn.Module):
         return self.network(images).logits
 
 
+class _InstanceNorm(nn.Module):
+    """Group normalisation, written as instance normalisation of its groups."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.norm
+        if norm.num_groups == norm.num_channels:
+            return nn.functional.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps)
+        grouped = x.reshape(x.shape[0], norm.num_groups, -1)
+        x = nn.functional.instance_norm(grouped, eps=norm.eps).reshape(x.shape)
+        if not norm.affine:
+            return x
+        shape = (1, -1, *(1 for _ in x.shape[2:]))
+        return x * norm.weight.reshape(shape) + norm.bias.reshape(shape)
+
+
+def _without_group_norm(module: nn.Module) -> nn.Module:
+    """The module with its group normalisations rewritten: OpenVINO 2026.4 crashes on 3D ones of some sizes."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.GroupNorm):
+            setattr(module, name, _InstanceNorm(child))
+        else:
+            _without_group_norm(child)
+    return module
+
+
 def _compile(network: nn.Module, images: Tensor) -> Any:
     openvino = _import_openvino()
     from openvino.frontend import FrontEndManager
@@ -125,11 +151,14 @@ def _compile(network: nn.Module, images: Tensor) -> Any:
     # The front end itself, not openvino.convert_model: that one reports its use over the network.
     with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        network = _without_group_norm(copy.deepcopy(network))
         traced = torch.jit.trace(_Logits(network).eval(), images.clone(), check_trace=False)
         traced = torch.jit.freeze(traced)
         manager = FrontEndManager()
         front_end = manager.load_by_framework("pytorch")
-        decoder = TorchScriptPythonDecoder(traced)  # OpenVINO does not keep it alive, so this name does.
+        decoder = TorchScriptPythonDecoder(
+            traced, shared_memory=False
+        )  # OpenVINO does not keep it alive, so this name does.
         given = front_end.load(decoder)
         (place,) = given.get_inputs()
         given.set_element_type(place, openvino.Type.f32)

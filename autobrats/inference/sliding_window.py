@@ -21,6 +21,8 @@ Average = Literal["probabilities", "logits"]
 SIGMA = 0.125
 """Standard deviation of the Gaussian weight, as a share of the window (nnU-Net, MONAI)."""
 SMALLEST_WEIGHT = 1e-3
+VOXELS_TOGETHER = {"cpu": 64**3, "cuda": 128**3, "mps": 96**3}
+"""Mirrorings of small windows go through the network in one batch of up to so many voxels."""
 
 
 def predict_volume(
@@ -193,14 +195,17 @@ def _predict_patches(
     average: Average,
 ) -> Tensor:
     total: Tensor | None = None
+    together = max(1, VOXELS_TOGETHER.get(patches.device.type, 0) // math.prod((len(patches), *patches.shape[2:])))
     for network, share in zip(networks, shares, strict=True):
-        for flip in flips:
-            given = patches.flip(flip) if flip else patches
+        for first in range(0, len(flips), together):
+            some = flips[first : first + together]
+            given = torch.cat([patches.flip(flip) if flip else patches for flip in some])
             with torch.autocast(patches.device.type, torch.float16, enabled=patches.device.type == "cuda"):
                 logits = _logits(network(given)).float()
-            part = to_probabilities(logits) if average == "probabilities" else logits
-            part = (part.flip(flip) if flip else part) * (share / len(flips))
-            total = part if total is None else total.add_(part)
+            results = to_probabilities(logits) if average == "probabilities" else logits
+            for flip, part in zip(some, results.chunk(len(some)), strict=True):
+                part = (part.flip(flip) if flip else part) * (share / len(flips))
+                total = part if total is None else total.add_(part)
         if len(networks) > 1 and hasattr(network, "release"):
             network.release()
     assert total is not None
