@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from autobrats.training.hooks import Hook
@@ -23,10 +24,13 @@ class TimeBudget(Hook):
     Args:
         budget_s: seconds for this fold, from its first start.
         validation_s: seconds that the final validation will take, given the seconds of a step.
+        most_iterations: that are done even if more would fit.
     """
 
-    def __init__(self, budget_s: float, validation_s) -> None:
-        self.budget_s, self.validation_s = budget_s, validation_s
+    def __init__(
+        self, budget_s: float, validation_s: Callable[[float], float], most_iterations: int | None = None
+    ) -> None:
+        self.budget_s, self.validation_s, self.most_iterations = budget_s, validation_s, most_iterations
         self._mark: tuple[int, float] | None = None
 
     def after_step(self, trainer: Trainer) -> None:
@@ -50,4 +54,5 @@ class TimeBudget(Hook):
         if not step_s:
             return
         left_s = self.budget_s - trainer.elapsed_s - self.validation_s(step_s)
-        trainer.total_iterations = trainer.iteration + max(0, int(left_s / step_s))
+        total = trainer.iteration + max(0, int(left_s / step_s))
+        trainer.total_iterations = total if self.most_iterations is None else min(total, self.most_iterations)

@@ -35,12 +35,22 @@ def load_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[s
     Raises:
         UserError: if the file is missing, damaged or not ours.
     """
+    return _open(path, str(device), with_tensors=True)
+
+
+def load_facts(path: Path) -> dict[str, Any]:
+    """The plain data of a file, without its tensors; raises as :func:`load_tensors`."""
+    return _open(path, "cpu", with_tensors=False)[1]
+
+
+def _open(path: Path, device: str, with_tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        with safe_open(path, "pt", device=str(device)) as file:
+        with safe_open(path, "pt", device=device) as file:
             header = (file.metadata() or {}).get(_HEADER_KEY)
             if header is None:
                 raise UserError(f"{path} was not written by autobrats.")
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header)  # noqa: SIM118
+            names = file.keys() if with_tensors else []
+            return {name: file.get_tensor(name) for name in names}, json.loads(header)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
     except (SafetensorError, json.JSONDecodeError, OSError) as error:

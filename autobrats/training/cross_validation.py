@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from autobrats.files import read_model, write_json
 from autobrats.plan import Configuration, Plan
 from autobrats.planning.splits import Splits, read_splits
 from autobrats.preprocessing.store import CaseStore
-from autobrats.training.checkpoints import save_weights
+from autobrats.training.checkpoints import load_facts, save_weights
 from autobrats.training.job import TrainingJob
 from autobrats.training.run_directory import RunDirectory
 from autobrats.training.validation import validate
@@ -80,15 +81,18 @@ def train_folds(
     folds = [_checked_fold(fold, splits) for fold in dict.fromkeys(folds)]
     _check_preprocessed(folder, dataset)
     deadline = None if options.max_hours is None else time.monotonic() + 3600 * options.max_hours
+    if options.restart:
+        for fold in folds:
+            RunDirectory(folder.run(name, fold)).clear()
+    left = sum(not RunDirectory(folder.run(name, fold)).is_finished for fold in folds)
     results = []
-    for index, fold in enumerate(folds):
+    for fold in folds:
         run = RunDirectory(folder.run(name, fold))
-        if options.restart:
-            run.clear()
         if run.is_finished:
             results.append(FoldResult(fold, "was finished", 0.0, _metrics(run)))
         else:
-            hours = None if deadline is None else max(0.0, deadline - time.monotonic()) / 3600 / (len(folds) - index)
+            hours = None if deadline is None else max(0.0, deadline - time.monotonic()) / 3600 / left
+            left -= 1
             configuration = _with_length(plan.configurations[name], hours, options.epochs)
             job = _job(folder, dataset, plan, splits, name, configuration, fold, run, options)
             results.append(train_fold(job))
@@ -113,10 +117,17 @@ def train_fold(job: TrainingJob) -> FoldResult:
         )
         return FoldResult(job.fold, "stopped", time.monotonic() - begun, None)
     facts = {"configuration": job.name, "fold": job.fold, "iterations": trainer.iteration}
+    _forget_other_validation(job.run, facts)
     save_weights(job.run.weights_file, trainer.average.network, facts)
     metrics = validate(job, trainer.average.network) if job.validation_cases else None
     write_json(job.run.finished_file, {**facts, "seconds": round(time.monotonic() - begun, 1)})
     return FoldResult(job.fold, "finished", time.monotonic() - begun, metrics)
+
+
+def _forget_other_validation(run: RunDirectory, facts: dict[str, Any]) -> None:
+    """Delete what an interrupted validation has predicted, if it was with weights that were trained further since."""
+    if run.validation.is_dir() and not (run.weights_file.is_file() and load_facts(run.weights_file) == facts):
+        shutil.rmtree(run.validation)
 
 
 def _record_start(job: TrainingJob) -> None:
@@ -177,6 +188,7 @@ def _job(
         device=options.device,
         seed=plan.seed if options.seed is None else options.seed,
         loading_threads=options.loading_threads,
+        most_iterations=None if options.epochs is None else configuration.training.iterations,
     )
 
 

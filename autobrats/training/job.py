@@ -29,6 +29,7 @@ class TrainingJob:
         device: where to train.
         seed: of initialisation, batches, augmentation and dropout.
         loading_threads: that read ahead.
+        most_iterations: that are done even if more would fit the time budget.
     """
 
     dataset: Dataset
@@ -43,6 +44,7 @@ class TrainingJob:
     device: torch.device
     seed: int
     loading_threads: int
+    most_iterations: int | None = None
 
     @property
     def title(self) -> str:

@@ -70,5 +70,6 @@ class QuickValidation(Hook):
             size += (predicted.sum((0, 2, 3, 4)) + true.sum((0, 2, 3, 4))).numpy()
         trainer.network.train()
         dice = np.where(size > 0, 2 * overlap / np.maximum(size, 1), 1.0)
-        trainer.record["validation_loss"] = float(np.mean(losses))
+        loss = float(np.mean(losses))
+        trainer.record["validation_loss"] = loss if np.isfinite(loss) else None
         trainer.record["quick_dice"] = dict(zip(convention.regions, dice.round(4).tolist(), strict=True))

@@ -34,7 +34,8 @@ class PeriodicCheckpoint(Hook):
             self._save_if_due(trainer)
 
     def after_training(self, trainer: Trainer) -> None:
-        if trainer.iteration != self._saved_iteration:
+        # After an exception the weights may be those of half a step: the last checkpoint is the one to go on from.
+        if trainer.ended_in_order and trainer.iteration != self._saved_iteration:
             self._save(trainer)
 
     def _save_if_due(self, trainer: Trainer) -> None:

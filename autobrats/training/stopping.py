@@ -45,7 +45,7 @@ class TrainingFailed(Exception):
 
 
 class NotANumberGuard:
-    """A loss that is not finite drops the step, halves the learning rate and names the cases; the third one stops.
+    """A loss or gradient that is not finite drops the step, halves the learning rate and names the cases; the third stops.
 
     Attributes:
         events: how often it happened.
@@ -71,11 +71,12 @@ class NotANumberGuard:
         named = ", ".join(sorted(set(cases)))
         if self.events >= self.LIMIT:
             raise TrainingFailed(
-                f"the loss was not a number for the {self.events}rd time, at iteration {iteration}, with the cases {named}; "
+                f"the loss was not a number {self.events} times, the last at iteration {iteration} with the cases {named}; "
                 "look at their images, or plan a lower learning rate."
             )
         _log.warning(
-            "The loss is not a number at iteration %d with the cases %s; the step is dropped and the learning rate halved.",
+            "The loss or its gradient is not a number at iteration %d with the cases %s; the step is dropped and the "
+            "learning rate halved.",
             iteration,
             named,
         )

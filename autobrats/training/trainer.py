@@ -29,7 +29,7 @@ from autobrats.training.progress import Progress
 from autobrats.training.quick_validation import QuickValidation
 from autobrats.training.saving import PeriodicCheckpoint
 from autobrats.training.stopping import NotANumberGuard, StopOnSignal
-from autobrats.training.validation import validation_seconds
+from autobrats.training.validation import estimate_validation
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Trainer:
         history: one record an epoch.
         record: the record of the epoch under way.
         stop_reason: set to ask the trainer to stop after the step under way.
+        ended_in_order: whether the last step was completed, nothing having been raised.
     """
 
     def __init__(self, job: TrainingJob) -> None:
@@ -67,6 +68,7 @@ class Trainer:
         self.record: dict[str, Any] = {}
         self.last_loss = float("nan")
         self.stop_reason: str | None = None
+        self.ended_in_order = False
         self._elapsed_before_s, self._started = 0.0, time.perf_counter()
         self._loss_sum, self._loss_count = 0.0, 0
         self.hooks = self.build_hooks()
@@ -122,7 +124,8 @@ class Trainer:
         hooks: list[Hook] = [StopOnSignal(), QuickValidation(self.job), Progress(self.job)]
         if self.configuration.training.max_hours is not None:
             budget_s = self.configuration.training.max_hours * 3600
-            hooks.append(TimeBudget(budget_s, lambda step_s: validation_seconds(self.job, self.network, step_s)))
+            validation_s = estimate_validation(self.job, self.network)
+            hooks.append(TimeBudget(budget_s, validation_s, self.job.most_iterations))
         return [*hooks, PeriodicCheckpoint()]
 
     def compute_loss(self, batch: Batch) -> Tensor:
@@ -152,6 +155,7 @@ class Trainer:
                     hook.after_step(self)
                 if self.is_epoch_end:
                     self._end_epoch()
+            self.ended_in_order = True
         finally:
             batches.close()
             for hook in self.hooks:
@@ -163,23 +167,25 @@ class Trainer:
         loss = self.compute_loss(batch)
         self.last_loss = loss.item()
         self.iteration += 1
-        if loss.isfinite():
-            loss.backward()
-            self._apply_gradients()
+        if loss.isfinite() and self._apply_gradients(loss):
             self._loss_sum, self._loss_count = self._loss_sum + self.last_loss, self._loss_count + 1
         else:
             self.guard.record(batch.cases, self.iteration)
         self.optimiser.zero_grad(set_to_none=True)
 
-    def _apply_gradients(self) -> None:
+    def _apply_gradients(self, loss: Tensor) -> bool:
+        """Descend; False, with nothing changed, if the gradient is not finite."""
+        loss.backward()
         limit = self.configuration.training.gradient_clip_norm
-        if limit is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), float("inf") if limit is None else limit)
+        if not norm.isfinite():
+            return False
         for group in self.optimiser.param_groups:
             group.setdefault("peak_rate", group["lr"])
             group["lr"] = group["peak_rate"] * self.rate_factor
         self.optimiser.step()
         self.average.update(self.iteration)
+        return True
 
     @property
     def rate_factor(self) -> float:
@@ -251,7 +257,7 @@ class Trainer:
         path = self.job.run.checkpoint_file
         if not path.is_file():
             return
-        tensors, state = checkpoints.load_tensors(path, self.device)
+        tensors, state = checkpoints.load_tensors(path)
         self.network.load_state_dict(checkpoints.without_prefix("network", tensors))
         if self.average.decay is not None:
             self.average.network.load_state_dict(checkpoints.without_prefix("average", tensors))

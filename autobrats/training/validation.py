@@ -30,22 +30,20 @@ FORWARD_SHARE = 0.4
 """A forward pass takes about this share of a training step, deep supervision and loss included."""
 
 
-def validation_seconds(job: TrainingJob, network: nn.Module, step_s: float) -> float:
-    """An estimate of the final validation's time from that of a training step."""
-    entries = job.configuration.pool
-    voxels = np.mean([math.prod(entry.patch_size) * entry.batch_size for entry in entries])
-    window_s = FORWARD_SHARE * step_s * math.prod(job.configuration.inference.patch_size) / voxels
-    passes = 2 ** len(job.configuration.inference.mirror_axes)
-    total = 3.0
+def estimate_validation(job: TrainingJob, network: nn.Module) -> Callable[[float], float]:
+    """A function that estimates the final validation's seconds from those of a training step."""
+    inference = job.configuration.inference
+    forwards, fixed_s = 0, 3.0
     for index, name in enumerate(job.validation_cases):
-        shape = job.store.properties(name).placement.shape
-        window = window_size(shape, job.configuration.inference.patch_size, divisor_of(network))
-        windows = len(window_starts(shape, window, job.configuration.inference.overlap))
-        without = len(job.configuration.modalities) if _is_tested_without(job, index) else 0
-        total += windows * window_s * (passes + without) + 1e-8 * math.prod(
-            job.store.properties(name).placement.study_shape
-        )
-    return 1.2 * total
+        placement = job.store.properties(name).placement
+        window = window_size(placement.shape, inference.patch_size, divisor_of(network))
+        tests = 1 + len(job.configuration.modalities) if _is_tested_without(job, index) else 0
+        passes = 2 ** len(inference.mirror_axes) + tests
+        forwards += passes * len(window_starts(placement.shape, window, inference.overlap))
+        fixed_s += 1e-8 * math.prod(placement.study_shape)
+    voxels = np.mean([math.prod(entry.patch_size) * entry.batch_size for entry in job.configuration.pool])
+    steps = float(FORWARD_SHARE * forwards * math.prod(inference.patch_size) / voxels)
+    return lambda step_s: 1.2 * (fixed_s + steps * step_s)
 
 
 def validate(
