@@ -19,17 +19,19 @@ def augment_intensities(images: Tensor, plan: Augmentation, rng: np.random.Gener
     """Noise, blur, brightness, shift, contrast, low resolution, gamma and modality dropout as the plan's probabilities say.
 
     Noise to gamma are drawn for every modality by itself, because scanners change them by sequence. Voxels that are zero
-    in every modality are background and stay zero.
+    in every modality are background and stay zero, and so does a modality that the study lacks. Dropout never takes the
+    last modality that is there.
     """
     background = (images == 0).all(0)
     rows = list(images.unbind(0))
-    for index, image in enumerate(rows):
-        rows[index] = _augment_modality(image, plan, rng)
+    present = [index for index, image in enumerate(rows) if image.any()]
+    for index in present:
+        rows[index] = _augment_modality(rows[index], plan, rng)
     images = torch.stack(rows)
     if background.any():
         images = images.masked_fill(background, 0)
-    if len(images) > 1 and rng.random() < plan.modality_dropout_probability:
-        images[int(rng.integers(len(images)))] = 0
+    if len(present) > 1 and rng.random() < plan.modality_dropout_probability:
+        images[present[int(rng.integers(len(present)))]] = 0
     return images
 
 
