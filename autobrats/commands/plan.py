@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from autobrats.fingerprint.cases import CaseFingerprint
     from autobrats.fingerprint.dataset import DatasetFingerprint
     from autobrats.plan import Plan
+    from autobrats.planning.splits import Splits
     from autobrats.workspace import DatasetFolder
 
 _EPILOG = """\
@@ -53,8 +55,9 @@ def new_plan_parser() -> argparse.ArgumentParser:
         "--splits", type=Path, metavar="FILE", help='your own folds: [{"train": [...], "val": [...]}, ...]'
     )
     budget = parser.add_argument_group("budget")
-    budget.add_argument("--max-hours", type=positive, metavar="H", help="hours for training all folds together")
-    budget.add_argument("--epochs", type=count, metavar="N", help="epochs of every fold")
+    length = budget.add_mutually_exclusive_group()
+    length.add_argument("--max-hours", type=positive, metavar="H", help="hours for training all folds together")
+    length.add_argument("--epochs", type=count, metavar="N", help="epochs of every fold")
     budget.add_argument(
         "--gpu-memory-gb",
         type=positive,
@@ -67,7 +70,9 @@ def new_plan_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of folds and training (default: 0)")
     parser.add_argument(
-        "--overwrite", action="store_true", help="decide anew even if plan.json or splits.json were edited"
+        "--overwrite",
+        action="store_true",
+        help="decide anew even if plan.json or splits.json were edited or trained with",
     )
     parser.add_argument(
         "--explain", action="store_true", help="tell the whole plan, and why; without -i, the one that is there"
@@ -93,10 +98,12 @@ def _plan(arguments: argparse.Namespace) -> int:
     dataset, faults = _read(arguments, folder)
     fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
     machine = _write_fingerprint(folder, dataset, fingerprint)
-    plan = _decide(arguments, folder, dataset, fingerprint, machine)
-    _write_splits(arguments, folder, dataset, fingerprint, plan)
-    _preprocess(folder, dataset, plan, workers)
-    print(f"Next: autobrats_train 3d_fullres {'0' if plan.folds else 'all'}")
+    own_splits = _own_splits(arguments, folder, dataset)
+    plan = _decide(arguments, folder, dataset, fingerprint, machine, own_splits)
+    splits = own_splits or _write_splits(folder, dataset, fingerprint, plan)
+    if not _preprocess(folder, dataset, plan, workers):
+        return 1
+    print(f"Next: autobrats_train {next(iter(plan.configurations))} {'0' if splits.folds else 'all'}")
     return 0
 
 
@@ -125,10 +132,13 @@ def _read(arguments: argparse.Namespace, folder: DatasetFolder) -> tuple[Dataset
         arguments.input, name=folder.name, layout=arguments.layout, convention=arguments.convention
     )
     patients = len({case.patient for case in dataset.cases})
-    print(f"{folder.name}: {len(dataset.cases)} cases of {patients} patients, layout {dataset.layout}.")
+    print(
+        f"{folder.name}: {_count(len(dataset.cases), 'case')} of {_count(patients, 'patient')}, layout {dataset.layout}."
+    )
     print(f"Modalities: {', '.join(dataset.modalities)}.")
     labels = ", ".join(f"{integer} {name}" for name, integer in dataset.convention.labels.items())
-    print(f"Convention {dataset.convention.name} ({labels}): {dataset.convention_evidence}.", flush=True)
+    named = f" ({labels})" if labels else ""
+    print(f"Convention {dataset.convention.name}{named}: {dataset.convention_evidence}.", flush=True)
     return dataset, faults
 
 
@@ -156,10 +166,11 @@ def _survey(
     if not kept or of_dataset or not arguments.skip_faulty:
         can_skip = kept and not of_dataset
         raise UserError(
-            f"{len(errors)} error{'s' * (len(errors) > 1)} in the dataset stop the plan; mend them as the table says"
+            f"{_count(len(errors), 'error')} in the dataset stop{'s' * (len(errors) == 1)} the plan; mend "
+            f"{'it' if len(errors) == 1 else 'them'} as the table says"
             + (", or leave the faulty cases out with --skip-faulty." if can_skip else ".")
         )
-    print(f"Left out: {', '.join(sorted(faulty))}.")
+    print(f"Left out as faulty: {', '.join(sorted(faulty))}.")
     dataset = dataset.model_copy(update={"cases": kept})
     return fingerprint.without(faulty), dataset
 
@@ -183,9 +194,11 @@ def _decide(
     dataset: Dataset,
     fingerprint: DatasetFingerprint,
     machine: Machine,
+    own_splits: Splits | None,
 ) -> Plan:
-    """Make the plan, or honour the one that a person edited."""
+    """Make the plan, or honour the one that a person edited or that trainings were begun with."""
     from autobrats.devices import choose_device
+    from autobrats.errors import UserError
     from autobrats.files import read_model
     from autobrats.plan import Plan
     from autobrats.planning.explain import explain, summarise
@@ -193,9 +206,15 @@ def _decide(
     from autobrats.planning.planner import Planner, Wishes
     from autobrats.planning.recipes import read_recipe
 
-    if is_edited(folder.plan_file) and not arguments.overwrite:
+    reason = _reason_to_keep(folder, folder.plan_file, is_edited)
+    if reason and not arguments.overwrite:
         plan = read_model(folder.plan_file, Plan)
-        print(f"{folder.plan_file} was edited and is kept as it is (--overwrite decides anew).")
+        if (plan.modalities, plan.convention) != (dataset.modalities, dataset.convention):
+            raise UserError(
+                f"{folder.plan_file} is kept because {reason}, but its modalities or its convention are not those that were "
+                "found in the dataset now; correct it, or decide anew with --overwrite."
+            )
+        print(f"{folder.plan_file} is kept as it is, because {reason} (--overwrite decides anew).")
     else:
         wishes = Wishes(
             device=choose_device(arguments.device),
@@ -203,6 +222,7 @@ def _decide(
             epochs=arguments.epochs,
             gpu_memory_gib=arguments.gpu_memory_gb,
             seed=arguments.seed,
+            n_folds=None if own_splits is None else len(own_splits.folds),
         )
         plan = Planner(dataset, fingerprint, machine, wishes, read_recipe("default")).plan()
         write_generated(folder.plan_file, plan)
@@ -210,25 +230,44 @@ def _decide(
     return plan
 
 
-def _write_splits(
-    arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint, plan: Plan
-) -> None:
+def _reason_to_keep(folder: DatasetFolder, file: Path, is_edited: Callable[[Path], bool]) -> str:
+    """Why a file that is there is not to be decided anew; empty if nothing speaks against it."""
+    if not file.is_file():
+        return ""
+    if is_edited(file):
+        return "it was edited"
+    return "trainings were begun with it" if folder.runs.is_dir() and any(folder.runs.iterdir()) else ""
+
+
+def _own_splits(arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset) -> Splits | None:
+    """The folds that are not ours to decide, checked: those of --splits, or a splits.json that is to be kept."""
     from autobrats.files import write_json
-    from autobrats.planning.generated_files import is_edited, write_generated
-    from autobrats.planning.splits import make_splits, read_splits
+    from autobrats.planning.generated_files import is_edited
+    from autobrats.planning.splits import read_splits
 
     patients = {case.name: case.patient for case in dataset.cases}
     if arguments.splits is not None:
-        write_json(folder.splits_file, read_splits(arguments.splits, patients))
-        print(f"Folds: those of {arguments.splits}, checked for leakage.")
-    elif is_edited(folder.splits_file) and not arguments.overwrite:
-        read_splits(folder.splits_file, patients)
-        print(f"Folds: those of {folder.splits_file}, which was edited and is kept.")
-    else:
-        strata = {
-            case.name: _stratum(case, fingerprint.cases[case.name]) for case in dataset.cases
-        }
-        write_generated(folder.splits_file, make_splits(patients, strata, plan.folds, plan.seed))
+        splits = read_splits(arguments.splits, patients)
+        write_json(folder.splits_file, splits)
+        print(f"Folds: the {len(splits.folds)} of {arguments.splits}; no patient is on both sides of one.")
+        return splits
+    reason = _reason_to_keep(folder, folder.splits_file, is_edited)
+    if not reason or arguments.overwrite:
+        return None
+    splits = read_splits(folder.splits_file, patients)
+    print(f"{folder.splits_file} is kept as it is, because {reason} (--overwrite decides anew).")
+    return splits
+
+
+def _write_splits(folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint, plan: Plan) -> Splits:
+    from autobrats.planning.generated_files import write_generated
+    from autobrats.planning.splits import make_splits
+
+    patients = {case.name: case.patient for case in dataset.cases}
+    strata = {case.name: _stratum(case, fingerprint.cases[case.name]) for case in dataset.cases}
+    splits = make_splits(patients, strata, plan.folds, plan.seed)
+    write_generated(folder.splits_file, splits)
+    return splits
 
 
 def _stratum(case: Case, fingerprint: CaseFingerprint) -> str:
@@ -237,17 +276,24 @@ def _stratum(case: Case, fingerprint: CaseFingerprint) -> str:
     return " ".join([case.clinical.get("grade", ""), *present])
 
 
-def _preprocess(folder: DatasetFolder, dataset: Dataset, plan: Plan, workers: int) -> None:
-    from autobrats.errors import UserError
+def _preprocess(folder: DatasetFolder, dataset: Dataset, plan: Plan, workers: int) -> bool:
+    """Store every case; False, told on stderr, if some could not be."""
     from autobrats.preprocessing.dataset import preprocess_dataset
     from autobrats.preprocessing.store import CaseStore
 
     with _progress("Preprocessing") as on_progress:
         failures = preprocess_dataset(dataset, plan, CaseStore(folder.preprocessed), workers, on_progress)
+    for failure in failures:
+        print(f"Case {failure.case} could not be preprocessed: {failure.message}", file=sys.stderr)
     if failures:
-        told = "; ".join(f"{failure.case}: {failure.message}" for failure in failures[:5])
-        raise UserError(f"{len(failures)} cases could not be preprocessed: {told}")
+        print("autobrats_plan: call it again when that is mended; it goes on where it stopped.", file=sys.stderr)
+        return False
     print(f"Planned and preprocessed in {folder.path}.")
+    return True
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 class _progress:

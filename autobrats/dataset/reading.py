@@ -180,8 +180,8 @@ def _convention(found: Found, wanted: str | Convention | None, root: Path) -> tu
         folder = "/".join(root.parts[-2:])
         return detect_convention([case.name for case in found.cases], found.spellings, values, folder)
     labels = sorted(set().union(*values.values()) - {0})
-    listed = ", ".join(map(str, labels)) or "none"
-    return plain_labels({f"label_{label}": label for label in labels}), f"labels {listed}: each is its own region"
+    evidence = f"labels {', '.join(map(str, labels))}: each is its own region" if labels else "no mask could be read"
+    return plain_labels({f"label_{label}": label for label in labels}), evidence
 
 
 def _doubtful_convention(found: Found, convention: Convention, evidence: str) -> list[Fault]:

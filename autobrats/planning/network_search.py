@@ -28,6 +28,8 @@ ASSUMED_FLOPS = 1e13
 """Of another card that is planned for but not there to be measured."""
 WORTH_MEASURING = 0.4
 """A candidate is measured only if its arithmetic says that it gets this share of the iterations it wants."""
+LEAST_ITERATIONS = 300
+"""Fewer steps teach no network: even the smallest one's patch shrinks until the budget buys so many."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Candidate:
 
     @property
     def is_enough(self) -> bool:
-        return self.iterations is None or self.iterations >= self.size.enough_iterations
+        return self.iterations is None or self.iterations >= _enough(self.size)
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ class NetworkSearch:
     budget_s: float | None
 
     def find(self) -> Candidate:
-        """The best candidate: the first of the ladder with enough iterations, else its last."""
+        """The best candidate: the first of the ladder with enough iterations, else its last, on the smallest patch."""
         last = None
         flops = None if self.budget_s is None else self._measured_flops()
         for size in LADDER:
-            for patch in self._patches(size):
-                candidate = self._candidate(size, patch, flops)
+            patches = self._patches(size)
+            for patch in patches:
+                is_last = size is LADDER[-1] and patch == patches[-1]
+                candidate = self._candidate(size, patch, None if is_last else flops)
                 if candidate is None:
                     continue
                 last = candidate
@@ -95,13 +99,16 @@ class NetworkSearch:
         return last or self._smallest()
 
     def _candidate(self, size: NetworkSize, patch: Size, flops: float | None) -> Candidate | None:
-        """The candidate, measured; None if it does not fit the memory or is hopelessly slow."""
+        """The candidate, measured; None if it does not fit the memory or, by its arithmetic, is hopelessly slow.
+
+        Args:
+            flops: operations a second of this machine; None measures the candidate whatever its arithmetic.
+        """
         part = network_part(size, patch, self.spacing_mm)
         wanted = self._wanted_batch(patch)
-        is_last = size is LADDER[-1]
-        if flops is not None and self.budget_s is not None and not is_last:
+        if flops is not None and self.budget_s is not None:
             step_s = 3 * forward_flops(self._network(part), self.in_channels, patch) * wanted / flops
-            if self.budget_s / step_s < WORTH_MEASURING * size.enough_iterations:
+            if self.budget_s / step_s < WORTH_MEASURING * _enough(size):
                 return None
         entry = self._entry(part, patch, wanted)
         if entry is None:
@@ -183,3 +190,7 @@ class NetworkSearch:
 
     def _network(self, part: Part) -> Callable[[], nn.Module]:
         return functools.partial(build_network, part.name, part.options, self.in_channels, self.out_channels)
+
+
+def _enough(size: NetworkSize) -> int:
+    return max(LEAST_ITERATIONS, size.enough_iterations)

@@ -22,7 +22,9 @@ from autobrats.plan import (
     Preprocessing,
     Training,
 )
+from autobrats.planning.explain import duration
 from autobrats.planning.network_search import Candidate, NetworkSearch
+from autobrats.planning.network_sizes import LADDER
 from autobrats.planning.recipes import Recipe
 
 GPU_ITERATIONS = 250_000
@@ -43,6 +45,7 @@ class Wishes:
         gpu_memory_gib: plan for a card of that size instead of this machine's device.
         device: to train on.
         seed: of everything.
+        n_folds: of the user's own folds; None to decide.
     """
 
     device: torch.device
@@ -50,6 +53,7 @@ class Wishes:
     epochs: int | None = None
     gpu_memory_gib: float | None = None
     seed: int = 0
+    n_folds: int | None = None
 
 
 class Planner:
@@ -123,13 +127,18 @@ class Planner:
     # Of the dataset.
 
     def decide_folds(self) -> int:
-        """Five, or one a patient where there are fewer; none for one patient."""
+        """The user's own; else five, or one a patient where there are fewer; none for one patient."""
+        if self.wishes.n_folds is not None:
+            folds = self.wishes.n_folds
+            self.plan_why["folds"] = f"{folds} fold{'s' * (folds != 1)}, as your own list divides the cases."
+            return folds
         patients = self.fingerprint.patients
         folds = min(5, patients) if patients > 1 else 0
+        graded = "grade and of every " * any(case.clinical.get("grade") for case in self.dataset.cases)
         self.plan_why["folds"] = {
-            5: f"Five folds by patient ({patients} patients), stratified by grade and by the regions present.",
+            5: f"Five, by patient (there are {patients}), each with its share of every {graded}combination of regions.",
             0: "There is one patient: no fold can be held back, only fold 'all' can be trained.",
-        }.get(folds, f"Only {patients} patients: {folds} folds, each validating one patient.")
+        }.get(folds, f"{folds}, each validating one patient, because there are only {patients} patients.")
         return folds
 
     def decide_preprocessing(self) -> Preprocessing:
@@ -150,7 +159,7 @@ class Planner:
         z, y, x = median
         shown = f"{z:.3g} x {y:.3g} x {x:.3g} mm (z, y, x)"
         if self.fingerprint.min_spacing_mm == self.fingerprint.max_spacing_mm:
-            self.plan_why["spacing_mm"] = f"Every study has {shown}; nothing is resampled."
+            self.plan_why["spacing_mm"] = "Every study has this spacing already; nothing is resampled."
             return (z, y, x)
         spacing = [z, y, x]
         coarse = max(range(3), key=spacing.__getitem__)
@@ -158,11 +167,11 @@ class Planner:
             along = sorted(fp.spacing_mm[coarse] for fp in self.fingerprint.cases.values())
             spacing[coarse] = max(along[len(along) // 10], min(spacing))
             self.plan_why["spacing_mm"] = (
-                f"The median is {shown}; along the coarse axis the 10th percentile, {spacing[coarse]:.3g} mm, keeps the "
-                "detail of the finer studies."
+                f"The median of the studies is {shown}; along the coarse axis the 10th percentile, "
+                f"{spacing[coarse]:.3g} mm, keeps the detail of the finer studies."
             )
         else:
-            self.plan_why["spacing_mm"] = f"The median of the studies, {shown}."
+            self.plan_why["spacing_mm"] = "It is the median of the studies."
         return (spacing[0], spacing[1], spacing[2])
 
     def decide_normalisation(self) -> dict[str, Normalisation]:
@@ -211,6 +220,7 @@ class Planner:
         original = self.fingerprint.median_spacing_mm
         sides = zip(self.fingerprint.median_brain_shape, original, self.preprocessing.spacing_mm, strict=True)
         budget_s = self._seconds_a_fold()
+        self.cases = max(1, round(0.8 * len(self.fingerprint.cases)))
         chosen = NetworkSearch(
             volume=[voxels * before / after for voxels, before, after in sides],
             spacing_mm=self.preprocessing.spacing_mm,
@@ -224,7 +234,7 @@ class Planner:
                 output=self.output,
                 channel_weights=torch.ones(channels),
             ),
-            cases=max(1, round(0.8 * len(self.fingerprint.cases))),
+            cases=self.cases,
             device=self.wishes.device,
             device_type=self.device_type,
             memory_gib=self._memory_gib(),
@@ -235,11 +245,10 @@ class Planner:
 
     def decide_training(self, chosen: Candidate) -> Training:
         """Iterations, epochs, averaging."""
-        cases = len(self.fingerprint.cases)
-        one_pass = math.ceil(0.8 * cases / chosen.pool[0].batch_size)
+        one_pass = math.ceil(self.cases / chosen.pool[0].batch_size)
         budget_s = self._seconds_a_fold()
         affordable = chosen.iterations or GPU_ITERATIONS
-        an_epoch = 250 if self.device_type != "cpu" else min(250, max(10, one_pass))
+        an_epoch = 250 if self.device_type != "cpu" else min(250, max(10, one_pass, affordable // 30))
         if budget_s is not None:
             an_epoch = min(an_epoch, max(10, affordable // 20))
         iterations = self.wishes.epochs * an_epoch if self.wishes.epochs is not None else affordable
@@ -251,7 +260,7 @@ class Planner:
         self.why["iterations"] = (
             f"{self.wishes.epochs} epochs, as asked."
             if self.wishes.epochs is not None
-            else f"As many as fit into {60 * hours:.0f} minutes a fold, about {iterations:,} here."
+            else f"As many as fit into the time; {iterations:,} is the estimate for this machine."
             if hours is not None
             else f"{iterations:,}, as long as nnU-Net trains; --max-hours shortens it."
         )
@@ -267,18 +276,18 @@ class Planner:
         """The sliding window: as in training, mirrored along the axes that training mirrors."""
         axes = self.recipe.augmentation.mirror_axes
         self.why["inference"] = (
-            f"Windows of the training's patch overlap by {100 * self.recipe.overlap:.0f} %; mirroring averages "
-            f"{2 ** len(axes)} passes, which autobrats_predict --no-mirroring saves."
+            f"The windows, as large as the training's patches, overlap by {100 * self.recipe.overlap:.0f} %; mirroring "
+            f"averages {2 ** len(axes)} passes, which autobrats_predict --no-mirroring saves."
         )
         return Inference(patch_size=chosen.pool[0].patch_size, overlap=self.recipe.overlap, mirror_axes=axes)
 
     # How the network and the patch are found.
 
     def _seconds_a_fold(self) -> float | None:
-        """The time of one fold; None for no limit."""
+        """The time of one fold, by which network and patch are sized; None for no limit."""
         if self.wishes.max_hours is not None:
             return self.wishes.max_hours * 3600 / max(1, self.folds)
-        if self.device_type == "cpu" and self.wishes.epochs is None:
+        if self.device_type == "cpu":
             return CPU_HOURS_A_FOLD * 3600
         return None
 
@@ -290,17 +299,26 @@ class Planner:
         return self.machine.available_ram_gib
 
     def _explain_network(self, chosen: Candidate, budget_s: float | None) -> None:
-        if budget_s is None or chosen.iterations is None:
-            self.why["network"] = f"The {chosen.size.name} size: no time limit was given, and it fits the memory."
+        name = f"This is '{chosen.size.name}', number {LADDER.index(chosen.size) + 1} of {len(LADDER)} sizes from the largest"
+        if chosen.pool[0].memory_gib is None:
+            reason = "by the estimate nothing fits the memory, and this takes least"
+        elif budget_s is None or chosen.iterations is None or chosen.step_s is None:
+            reason = "no time limit was given, and it is the largest that fits the memory"
         else:
-            self.why["network"] = (
-                f"The {chosen.size.name} size: {budget_s / 60:.0f} minutes a fold buy about {chosen.iterations:,} steps of "
-                f"{chosen.step_s:.3g} s; a larger one would get fewer than it needs."
+            bought = (
+                f"{duration(budget_s / 3600)} a fold buy about {chosen.iterations:,} steps of {chosen.step_s:.2g} s"
             )
-        entries = [
-            f"{' x '.join(map(str, entry.patch_size))} voxels, {entry.batch_size} a batch ({entry.memory_gib} GiB)"
-            for entry in chosen.pool
-        ]
+            if not chosen.is_enough:
+                reason = f"{bought}; that is few even for the smallest network, and more time will give a better one"
+            elif chosen.size is LADDER[0]:
+                reason = f"{bought}, which is enough for the largest"
+            else:
+                reason = f"{bought}; a larger one would get fewer than it needs"
+        self.why["network"] = f"{name}: {reason}."
+        memory = "on the card planned for" if self.wishes.gpu_memory_gib is not None else "free on this machine"
+        if self.wishes.gpu_memory_gib is None and self.device_type == "cuda":
+            memory = "on this machine's GPU"
         self.why["pool"] = (
-            f"{' or '.join(entries)}, of {self._memory_gib():.1f} GiB of memory; the sizes in brackets are estimates."
+            f"There are {self._memory_gib():.1f} GiB {memory}; what a training step takes of them is an estimate."
+            + (" One of the two is drawn for every step." if len(chosen.pool) > 1 else "")
         )

@@ -22,7 +22,8 @@ def print_faults(faults: Sequence[Fault]) -> None:
         [f.severity, f.case or "(dataset)", f.file.name if f.file else "", f.message, f.remedy] for f in ordered[:SHOWN]
     ]
     errors = sum(fault.severity == "error" for fault in faults)
-    title = f"{errors} errors, {len(faults) - errors} warnings"
+    warnings = len(faults) - errors
+    title = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
     if len(ordered) > SHOWN:
         title += f" (the first {SHOWN})"
     print_table(["severity", "case", "file", "what is wrong", "what to do"], rows, title=title)
