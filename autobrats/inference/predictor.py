@@ -33,6 +33,9 @@ from autobrats.networks.output import channel_names, region_probabilities
 from autobrats.plan import Configuration
 from autobrats.preprocessing.transform import Prepared, preprocess, to_study_grid
 
+OPENVINO_GIB = 0.15
+"""What OpenVINO itself takes beside the windows (measured)."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -179,7 +182,9 @@ class Predictor:
 
     def memory_gib(self, shape: tuple[int, int, int]) -> float:
         """The estimated peak of predicting a study of ``shape`` (z, y, x) on the network's grid."""
-        return max(
+        networks = [network for ensemble in self._ensembles for network in ensemble.networks]
+        own = OPENVINO_GIB if any(isinstance(network, OpenVinoNetwork) for network in networks) else 0.0
+        return own + max(
             estimate_memory_gib(
                 [network.network for network in ensemble.networks],
                 shape,
