@@ -1,0 +1,40 @@
+"""Small datasets, planned and preprocessed once; every test works on copies."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_dataset import write_tiny_workspace
+
+from autobrats.workspace import DatasetFolder
+
+
+@pytest.fixture(scope="session")
+def regions_dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    return write_tiny_workspace(tmp_path_factory.mktemp("regions"))
+
+
+@pytest.fixture(scope="session")
+def labels_dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    return write_tiny_workspace(tmp_path_factory.mktemp("labels"), plain=True)
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[DatasetFolder], DatasetFolder]:
+    """Makes a copy that a test may change; the studies are shared."""
+    count = iter(range(100))
+
+    def copy(folder: DatasetFolder) -> DatasetFolder:
+        target = tmp_path / f"copy_{next(count)}" / folder.name
+        shutil.copytree(folder.path, target)
+        return DatasetFolder(target)
+
+    return copy
+
+
+@pytest.fixture
+def tiny(copy_of: Callable[[DatasetFolder], DatasetFolder], regions_dataset: DatasetFolder) -> DatasetFolder:
+    return copy_of(regions_dataset)
