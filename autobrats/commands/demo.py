@@ -43,7 +43,7 @@ def new_demo_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes", type=positive, default=5.0, metavar="M", help="about how long it takes in all (default: 5)"
     )
-    parser.add_argument("--cases", type=count, default=30, metavar="N", help="studies to train on (default: 30)")
+    parser.add_argument("--cases", type=count, default=20, metavar="N", help="studies to train on (default: 20)")
     parser.add_argument("--new-cases", type=count, default=6, metavar="N", help="studies to predict (default: 6)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the studies and of the training")
     parser.add_argument("--device", metavar="D", help="cuda, cuda:1, mps or cpu (default: the best there is)")
