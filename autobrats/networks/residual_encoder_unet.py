@@ -62,18 +62,23 @@ class ResidualBlock(nn.Module):
 
 
 class RefiningHead(nn.Module):
-    """From features at half the resolution, and the images themselves, to logits at full resolution."""
+    """From features at half the resolution, and the images themselves, to logits at full resolution.
 
-    WIDTH = 16
+    The images are added to the first of the upsampled features: with 16 channels, a CPU's convolutions are several times
+    faster than with 16 and the images beside them.
+    """
 
     def __init__(self, features: int, in_channels: int, out_channels: int, stride: Triple) -> None:
         super().__init__()
-        self.up = nn.ConvTranspose3d(features, self.WIDTH, stride, stride)
-        self.refine = ConvolutionBlock(self.WIDTH + in_channels, self.WIDTH, (3, 3, 3))
-        self.logits = nn.Conv3d(self.WIDTH, out_channels, 1)
+        width = 16 * math.ceil(in_channels / 16)
+        self.up = nn.ConvTranspose3d(features, width, stride, stride)
+        self.refine = ConvolutionBlock(width, width, (3, 3, 3))
+        self.logits = nn.Conv3d(width, out_channels, 1)
 
     def forward(self, x: Tensor, images: Tensor) -> Tensor:
-        return self.logits(self.refine(torch.cat([self.up(x), images], 1)))
+        x = self.up(x)
+        images = nn.functional.pad(images, (0, 0) * 3 + (0, x.shape[1] - images.shape[1]))
+        return self.logits(self.refine(x + images))
 
 
 class ResidualEncoderUNet(nn.Module):
