@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_dataset import write_tiny_workspace
 
+from autobrats.training.progress import Progress
 from autobrats.workspace import DatasetFolder
 
 
@@ -38,3 +39,15 @@ def copy_of(tmp_path: Path) -> Callable[[DatasetFolder], DatasetFolder]:
 @pytest.fixture
 def tiny(copy_of: Callable[[DatasetFolder], DatasetFolder], regions_dataset: DatasetFolder) -> DatasetFolder:
     return copy_of(regions_dataset)
+
+
+@pytest.fixture(autouse=True)
+def few_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A figure takes longer than these trainings; only a test that asks for ``progress_figure`` gets it drawn."""
+    if "progress_figure" not in request.fixturenames:
+        monkeypatch.setattr(Progress, "_draw", lambda self, trainer: None)
+
+
+@pytest.fixture
+def progress_figure() -> None:
+    """Has progress.png drawn."""

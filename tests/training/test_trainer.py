@@ -237,7 +237,7 @@ def test_a_gradient_that_is_not_a_number_drops_the_step(
 # Hooks and files.
 
 
-def test_what_a_run_leaves_behind(tiny: DatasetFolder) -> None:
+def test_what_a_run_leaves_behind(tiny: DatasetFolder, progress_figure: None) -> None:
     train(tiny)
     run = run_of(tiny)
     names = {path.name for path in run.path.iterdir()}
