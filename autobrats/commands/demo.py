@@ -121,9 +121,12 @@ def _call(command: str, *arguments: str) -> None:
 
     Raises:
         UserError: if it fails.
+        KeyboardInterrupt: if it was interrupted.
     """
     print(f"\n$ autobrats_{command} {shlex.join(arguments)}", flush=True)
     code = importlib.import_module(f"autobrats.commands.{command}").main(arguments)
+    if code == 130:
+        raise KeyboardInterrupt
     if code:
         raise UserError(f"autobrats_{command} ended with code {code}; what it said stands above.")
 
