@@ -20,6 +20,14 @@ from autobrats.training.progress import Progress
 from autobrats.workspace import DatasetFolder
 
 ROOT = Path(__file__).parents[2]
+SLOW_TRAINING = """
+import sys, time
+from autobrats.commands.train import main
+from autobrats.training.trainer import Trainer
+step = Trainer.step
+Trainer.step = lambda self, batch: (step(self, batch), time.sleep(0.5))
+sys.exit(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +74,9 @@ def test_faults_are_one_sentence(
 def test_a_terminated_training_goes_on_as_if_it_had_not_been(tiny: DatasetFolder, tmp_path: Path) -> None:
     unbroken = tmp_path / "unbroken"
     shutil.copytree(tiny.path, unbroken / "tiny")
-    arguments = ["3d_fullres", "0", "--device", "cpu", "--epochs", "24"]
+    arguments = ["3d_fullres", "0", "--device", "cpu", "--epochs", "8"]
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from autobrats.commands.train import main; sys.exit(main())", *arguments],
+        [sys.executable, "-c", SLOW_TRAINING, *arguments],  # slow, so that the signal comes in its midst
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
@@ -83,12 +91,12 @@ def test_a_terminated_training_goes_on_as_if_it_had_not_been(tiny: DatasetFolder
     _, told = process.communicate(timeout=120)
     assert process.returncode == 130, told
     assert "stopped by SIGTERM" in told
-    assert 3 <= load_facts(run / "checkpoint.safetensors")["iteration"] < 72
+    assert 3 <= load_facts(run / "checkpoint.safetensors")["iteration"] < 24
     assert not (run / "finished.json").exists()
 
     assert main(arguments) == 0
     assert main([*arguments, "-w", str(unbroken)]) == 0
     one = load_tensors(run / "weights.safetensors")
     other = load_tensors(unbroken / "tiny" / "runs" / "3d_fullres" / "fold_0" / "weights.safetensors")
-    assert one[1] == other[1] and one[1]["iterations"] == 72
+    assert one[1] == other[1] and one[1]["iterations"] == 24
     assert all(torch.equal(one[0][name], other[0][name]) for name in other[0])

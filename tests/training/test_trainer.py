@@ -246,7 +246,7 @@ def test_what_a_run_leaves_behind(tiny: DatasetFolder, progress_figure: None) ->
         "validation", "finished.json",
     }  # fmt: skip
     manifest = run.read_manifest()
-    assert manifest["torch"] == torch.__version__ and manifest["seed"] == 0 and manifest["device"] == "cpu"
+    assert manifest["machine"]["torch"] == torch.__version__ and manifest["seed"] == 0 and manifest["device"] == "cpu"
     assert manifest["training_cases"] == 4 and manifest["validation_cases"] == 2
     assert run.progress_figure.read_bytes().startswith(b"\x89PNG")
     average, network = load_tensors(run.weights_file)[0], load_tensors(run.checkpoint_file)[0]
