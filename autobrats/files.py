@@ -94,9 +94,11 @@ def describe_validation_error(error: Any, model: type[BaseModel]) -> str:
 
 def _keys_beside(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """The field names of the (nested) model in which the last part of ``location`` stands."""
-    from pydantic import BaseModel
+    from pydantic import BaseModel, RootModel
 
     current: Any = model
+    if issubclass(model, RootModel):
+        current = _model_in(model.model_fields["root"].annotation) or model
     for part in location[:-1]:
         if isinstance(current, type) and issubclass(current, BaseModel):
             if part not in current.model_fields:
@@ -104,10 +106,17 @@ def _keys_beside(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]
             annotation = current.model_fields[str(part)].annotation
         else:
             continue
-        current = next((a for a in _flatten(annotation) if isinstance(a, type) and issubclass(a, BaseModel)), None)
+        current = _model_in(annotation)
         if current is None:
             return []
     return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> Any:
+    """The first model in an annotation such as ``list[Fold]``, or None."""
+    from pydantic import BaseModel
+
+    return next((a for a in _flatten(annotation) if isinstance(a, type) and issubclass(a, BaseModel)), None)
 
 
 def _flatten(annotation: Any) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.plan import Size
+from autobrats.planning.weightless import without_weights
 
 GIB = 1024**3
 RUNTIME_GIB = {"cuda": 0.9, "mps": 0.5, "cpu": 0.35}
@@ -41,8 +42,8 @@ def estimate_training_memory_gib(
         device_type: ``cuda``, ``mps`` or ``cpu``.
         mixed_precision: whether activations are bfloat16, as on CUDA.
     """
+    model, criterion = without_weights(network), loss().to("meta")
     with torch.device("meta"):
-        model, criterion = network(), loss().to("meta")
         images = torch.empty(batch_size, in_channels, *patch_size)
         target = torch.empty(batch_size, out_channels, *patch_size, dtype=torch.uint8)
     model.train()

@@ -17,12 +17,15 @@ from autobrats.plan import Part, PatchBatch, Size
 from autobrats.planning.memory import estimate_training_memory_gib
 from autobrats.planning.network_sizes import LADDER, NetworkSize, network_part
 from autobrats.planning.speed import forward_flops, measure_step_s
+from autobrats.planning.weightless import without_weights
 
 MEMORY_SHARE = 0.85
 """The share of the device's memory that the plan fills."""
 CPU_BATCH_VOXELS, GPU_BATCH_VOXELS = 8 * 32**3, 4 * 128**3
 """Voxels of a batch: more make a step slower, not better, within the usual time."""
 MAX_BATCH = 8
+SMALLEST_BATCH = 2
+"""A smaller patch is preferred to a single sample a step, whose gradient is noisy (as in nnU-Net)."""
 CPU_PATCH_SIDE = 96
 ASSUMED_FLOPS = 1e13
 """Of another card that is planned for but not there to be measured."""
@@ -94,7 +97,7 @@ class NetworkSearch:
                 if candidate is None:
                     continue
                 last = candidate
-                if candidate.is_enough:
+                if candidate.is_enough and candidate.pool[0].batch_size >= min(SMALLEST_BATCH, self.cases):
                     return candidate
         return last or self._smallest()
 
@@ -147,16 +150,20 @@ class NetworkSearch:
 
     def _entry(self, part: Part, patch: Size, batch: int) -> PatchBatch | None:
         """The patch with the wanted batch, or the largest smaller one that fits the memory."""
-        while batch:
-            memory = self._estimate_gib(part, patch, batch)
-            if memory <= MEMORY_SHARE * self.memory_gib:
-                return PatchBatch(patch_size=patch, batch_size=batch, memory_gib=round(memory, 2))
-            batch //= 2
-        return None
+        limit = MEMORY_SHARE * self.memory_gib
+        memory = self._estimate_gib(part, patch, batch)
+        if memory > limit and batch > 1:
+            # All that a larger batch adds are activations, which are proportional to it.
+            of_one = self._estimate_gib(part, patch, 1)
+            batch = int(1 + (limit - of_one) * (batch - 1) / (memory - of_one))
+            memory = self._estimate_gib(part, patch, batch) if batch > 1 else of_one
+        if memory > limit:
+            return None
+        return PatchBatch(patch_size=patch, batch_size=batch, memory_gib=round(memory, 2))
 
     def _smaller_entries(self, part: Part, largest: PatchBatch) -> list[PatchBatch]:
         """A second entry for the pool: three quarters of each side, and as many more samples (Zhao et al., 2019)."""
-        divisor = divisor_of(self._network(part)())
+        divisor = divisor_of(without_weights(self._network(part)))
         sides = [max(d, round(0.75 * s / d) * d) for s, d in zip(largest.patch_size, divisor, strict=True)]
         if min(sides) < 48:
             return []

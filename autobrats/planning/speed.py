@@ -10,6 +10,7 @@ from torch import nn
 
 from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.plan import Size
+from autobrats.planning.weightless import only_sizes, without_weights
 
 
 def measure_step_s(
@@ -57,8 +58,8 @@ def forward_flops(network: Callable[[], nn.Module], in_channels: int, patch_size
     """Floating-point operations of one forward pass of one sample, counted without running it."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    with torch.device("meta"):
-        model, images = network(), torch.empty(1, in_channels, *patch_size)
-    with FlopCounterMode(display=False) as counter:
+    model = without_weights(network)
+    images = torch.empty(1, in_channels, *patch_size, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, only_sizes():
         model(images)
     return float(counter.get_total_flops())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -67,6 +68,10 @@ def read_splits(path: Path, patients: Mapping[str, str]) -> Splits:
     splits = read_model(path, Splits)
     validated: set[str] = set()
     for number, fold in enumerate(splits.folds):
+        twice = sorted(case for case, times in Counter([*fold.train, *fold.val]).items() if times > 1)
+        if twice:
+            where = "in training and in validation" if set(twice) & set(fold.val) & set(fold.train) else "twice"
+            raise UserError(f"{path}: fold {number} lists the case '{twice[0]}' {where}; list it once.")
         unknown = sorted({*fold.train, *fold.val} - set(patients))
         if unknown:
             raise UserError(f"{path}: fold {number} names the case '{unknown[0]}', which the dataset does not have.")
