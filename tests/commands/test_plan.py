@@ -1,0 +1,294 @@
+"""autobrats_plan on small studies: what is written, what is honoured, and what is told when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from autobrats.commands.plan import _name_of, _stratum, main
+from autobrats.files import read_json, read_model, write_json
+from autobrats.plan import Plan
+from autobrats.planning import network_search
+from autobrats.preprocessing import dataset as preprocessing
+
+SHAPE = (24, 22, 20)
+AFFINE = np.diag([-2.0, -2, 2, 1])
+
+
+@pytest.fixture(autouse=True)
+def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step takes 10 ms for a batch of 32^3 voxels, however busy this machine is."""
+
+    def step_s(network, loss, in_channels, out_channels, patch_size, batch_size, device) -> float:
+        return 0.01 * batch_size * math.prod(patch_size) / 32**3
+
+    monkeypatch.setattr(network_search, "measure_step_s", step_s)
+
+
+def write_study(folder: Path, name: str, seed: int) -> None:
+    """A study of two modalities in the manner of BraTS 2021: a bright brain, a tumour with three labels."""
+    random = np.random.default_rng(seed)
+    inside = np.zeros(SHAPE, bool)
+    inside[2:-2, 2:-3, 3:-2] = True
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[6:16, 6:14, 6:14] = 2
+    mask[8:14, 8:12, 8:12] = 4
+    mask[10:12, 9:11, 9:11] = 1
+    (folder / name).mkdir(parents=True)
+    for modality in ("t1ce", "flair"):
+        image = np.where(inside, random.integers(100, 400, SHAPE) + 200 * mask, 0).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(image, AFFINE), folder / name / f"{name}_{modality}.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(mask, AFFINE), folder / name / f"{name}_seg.nii.gz")
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    folder = tmp_path / "glioma"
+    for index in range(6):
+        write_study(folder, f"BraTS2021_{index:05d}", index)
+    return folder
+
+
+def plan_it(studies: Path, *more: str) -> int:
+    return main(["-i", str(studies), "--workers", "0", "--device", "cpu", "--max-hours", "0.5", *more])
+
+
+def test_everything_is_written(studies: Path, workspace: Path, capsys: pytest.CaptureFixture) -> None:
+    assert plan_it(studies) == 0
+    output = capsys.readouterr().out
+    folder = workspace / "glioma"
+    plan = read_model(folder / "plan.json", Plan)
+    assert plan.modalities == ["t1c", "t2f"] and plan.convention.name == "brats2017" and plan.folds == 5
+    splits = read_json(folder / "splits.json")
+    assert sorted(case for fold in splits for case in fold["val"]) == [f"BraTS2021_{index:05d}" for index in range(6)]
+    assert len(list((folder / "preprocessed").glob("BraTS2021_*.json"))) == 6
+    assert set(read_json(folder / "fingerprint.json")) == {"dataset", "machine"}
+    assert "6 cases of 6 patients, layout brats" in output
+    assert "Convention brats2017 (1 NCR, 2 ED, 4 ET)" in output
+    assert output.splitlines()[-1] == "Next: autobrats_train 3d_fullres 0"
+
+
+def test_an_edited_plan_is_honoured_until_overwritten(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    file = workspace / "glioma" / "plan.json"
+    plan = read_json(file)
+    plan["preprocessing"]["spacing_mm"] = [4.0, 4.0, 4.0]
+    write_json(file, plan)
+    capsys.readouterr()
+    assert plan_it(studies) == 0
+    assert "kept as it is, because it was edited (--overwrite decides anew)" in capsys.readouterr().out
+    assert read_json(file) == plan
+    stored = read_json(workspace / "glioma" / "preprocessed" / "BraTS2021_00000.json")
+    assert stored["placement"]["spacing_mm"] == pytest.approx([4.0, 4.0, 4.0], rel=0.2)
+    assert plan_it(studies, "--overwrite") == 0
+    assert read_json(file)["preprocessing"]["spacing_mm"] == [2.0, 2.0, 2.0]
+
+
+def test_a_wrong_edit_stops_and_changes_nothing(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    file = workspace / "glioma" / "plan.json"
+    file.write_text(file.read_text().replace('"batch_size": ', '"batch": 1, "batch_size": ', 1))
+    before = file.read_text()
+    assert plan_it(studies) == 2
+    error = capsys.readouterr().err
+    assert "pool.0.batch'; allowed there: batch_size, memory_gib, patch_size" in error and "Traceback" not in error
+    assert file.read_text() == before
+
+
+def test_a_kept_plan_of_another_dataset_is_refused(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    file = workspace / "glioma" / "plan.json"
+    plan = read_json(file)
+    plan["modalities"] = ["t1c"]
+    write_json(file, plan)
+    assert plan_it(studies) == 2
+    assert "its modalities or its convention are not those" in capsys.readouterr().err
+
+
+def test_a_plan_that_was_trained_with_is_kept(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    folder = workspace / "glioma"
+    (folder / "runs" / "3d_fullres" / "fold_0").mkdir(parents=True)
+    before = [(folder / name).read_text() for name in ("plan.json", "splits.json")]
+    assert plan_it(studies, "--seed", "5") == 0
+    assert "because trainings were begun with it" in capsys.readouterr().out
+    assert [(folder / name).read_text() for name in ("plan.json", "splits.json")] == before
+
+
+def test_own_folds_are_taken_and_kept(studies, workspace, tmp_path, capsys) -> None:
+    names = [f"BraTS2021_{index:05d}" for index in range(6)]
+    folds = [{"train": names[:3], "val": names[3:]}, {"train": names[3:], "val": names[:3]}]
+    (tmp_path / "mine.json").write_text(json.dumps(folds))
+    assert plan_it(studies, "--splits", str(tmp_path / "mine.json")) == 0
+    assert "no patient is on both sides" in capsys.readouterr().out
+    assert read_json(workspace / "glioma" / "splits.json") == folds
+    assert read_model(workspace / "glioma" / "plan.json", Plan).folds == 2
+    assert plan_it(studies) == 0
+    assert read_json(workspace / "glioma" / "splits.json") == folds
+
+
+def test_leaking_folds_stop_the_plan(studies, workspace, tmp_path, capsys) -> None:
+    (tmp_path / "mine.json").write_text('[{"train": ["BraTS2021_00000"], "val": ["BraTS2021_00000"]}]')
+    assert plan_it(studies, "--splits", str(tmp_path / "mine.json")) == 2
+    assert "lists the case 'BraTS2021_00000' in training and in validation" in capsys.readouterr().err
+    assert not (workspace / "glioma" / "splits.json").exists() and not (workspace / "glioma" / "plan.json").exists()
+
+
+def test_faults_stop_the_plan_or_are_left_out(studies, workspace, capsys) -> None:
+    next((studies / "BraTS2021_00003").glob("*t1ce*")).write_bytes(b"not an image")
+    assert plan_it(studies) == 2
+    captured = capsys.readouterr()
+    assert "1 error, " in captured.out and "BraTS2021_00003" in captured.out
+    assert "1 error in the dataset stops the plan; mend it as the table says, or leave" in captured.err
+    assert sorted(path.name for path in (workspace / "glioma").iterdir()) == ["faults.csv"]
+    assert plan_it(studies, "--skip-faulty") == 0
+    assert "Left out as faulty: BraTS2021_00003." in capsys.readouterr().out
+    folder = workspace / "glioma"
+    assert "BraTS2021_00003" not in (folder / "splits.json").read_text() + (folder / "dataset.json").read_text()
+    assert not list((folder / "preprocessed").glob("BraTS2021_00003*"))
+
+
+def test_nothing_left_after_skipping_is_an_error(studies, workspace, capsys) -> None:
+    for mask in studies.glob("*/*_seg.nii.gz"):
+        mask.unlink()
+    assert plan_it(studies, "--skip-faulty") == 2
+    assert "6 errors in the dataset stop the plan; mend them as the table says." in capsys.readouterr().err
+
+
+def test_interrupted_preprocessing_goes_on(studies, workspace, capsys, monkeypatch) -> None:
+    done: list[str] = []
+    original = preprocessing.preprocess_case
+
+    def interrupted_after_three(job) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(job.case.name)
+        original(job)
+
+    monkeypatch.setattr(preprocessing, "preprocess_case", interrupted_after_three)
+    assert plan_it(studies) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    made = {path: path.stat().st_mtime_ns for path in (workspace / "glioma" / "preprocessed").glob("*")}
+    assert len(done) == 3 and made
+    again: list[str] = []
+    monkeypatch.setattr(preprocessing, "preprocess_case", lambda job: (again.append(job.case.name), original(job))[1])
+    assert plan_it(studies) == 0
+    assert sorted(done + again) == [f"BraTS2021_{index:05d}" for index in range(6)]
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_a_case_that_cannot_be_preprocessed_is_a_failure(studies, workspace, capsys, monkeypatch) -> None:
+    original = preprocessing.preprocess_case
+
+    def failing(job) -> None:
+        if job.case.name.endswith("2"):
+            raise OSError("No space left on device")
+        original(job)
+
+    monkeypatch.setattr(preprocessing, "preprocess_case", failing)
+    assert plan_it(studies) == 1
+    captured = capsys.readouterr()
+    assert "Case BraTS2021_00002 could not be preprocessed" in captured.err and "No space left" in captured.err
+    assert "Next:" not in captured.out
+    assert len(list((workspace / "glioma" / "preprocessed").glob("BraTS2021_*.json"))) == 5
+
+
+def test_the_plan_is_told_without_an_input(studies, workspace, capsys) -> None:
+    assert main(["--explain"]) == 2
+    assert "holds no dataset yet; run autobrats_plan -i FOLDER first" in capsys.readouterr().err
+    assert plan_it(studies) == 0
+    capsys.readouterr()
+    assert main(["--explain"]) == 0
+    assert "The plan of glioma. A study is its t1c and t2f." in capsys.readouterr().out
+    assert main([]) == 2
+    assert "Say which folder to plan with -i FOLDER" in capsys.readouterr().err
+
+
+def test_several_datasets_need_a_name(studies, workspace, capsys) -> None:
+    for name in ("first", "second"):
+        assert plan_it(studies, "-d", name) == 0
+    assert main(["--explain"]) == 2
+    assert "holds several datasets; choose one with -d: first, second." in capsys.readouterr().err
+    assert main(["--explain", "-d", "second"]) == 0
+    assert "The plan of second." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-i", "nowhere"], "nowhere does not exist"),
+        (["-i", ".", "-d", "../up"], "'../up' cannot name a dataset"),
+        (["-i", ".", "--convention", "brats1999"], "brats1999"),
+        (["-i", ".", "--device", "tpu"], "There is no device 'tpu'"),
+    ],
+)
+def test_wrong_use_is_one_sentence(studies, workspace, capsys, monkeypatch, arguments, told) -> None:
+    monkeypatch.chdir(studies)
+    assert main([*arguments, "--workers", "0"]) == 2
+    error = capsys.readouterr().err
+    assert told in error and len(error.strip().splitlines()) == 1
+    assert not list(workspace.glob("*/plan.json"))
+
+
+@pytest.mark.parametrize("arguments", [["--max-hours", "0"], ["--epochs", "0"], ["--max-hours", "1", "--epochs", "3"]])
+def test_a_budget_is_hours_or_epochs(arguments: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["-i", ".", *arguments])
+    assert end.value.code == 2
+    assert "autobrats_plan: error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("data/BraTS 2021 (training)", "BraTS_2021_training"),
+        ("data/Ärzte", "rzte"),
+        ("data/_hidden_", "hidden"),
+        ("data/cases.csv", "cases"),
+        ("data/脳腫瘍", "dataset"),
+        ("/", "dataset"),
+    ],
+)
+def test_a_dataset_is_named_after_its_folder(path: str, name: str) -> None:
+    assert _name_of(Path(path)) == name
+
+
+def test_folds_are_stratified_by_grade_and_regions() -> None:
+    from made_up_dataset import made_up
+
+    dataset, fingerprint = made_up(1, clinical={"grade": "HGG"})
+    case = dataset.cases[0]
+    assert _stratum(case, fingerprint.cases[case.name]) == "HGG WT TC ET"
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("folder", "code", "told"),
+    [
+        ("unregistered_native", 2, "it is not skull-stripped, and so most likely not co-registered"),
+        ("faulty/unpaired", 2, "there is a mask but no image of this case"),
+    ],
+)
+def test_real_faults(realdata: Path, workspace: Path, capsys, folder: str, code: int, told: str) -> None:
+    assert plan_it(realdata / folder) == code
+    assert told in capsys.readouterr().out
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("year", "convention", "cases"),
+    [("BraTS2021", "brats2017", 3), ("BraTS2018", "brats2017", 1), ("BraTS2023", "brats2023", 1)],
+)
+def test_real_years(realdata: Path, workspace: Path, year: str, convention: str, cases: int) -> None:
+    assert plan_it(realdata / "brats_full" / year) == 0
+    plan = read_model(workspace / year / "plan.json", Plan)
+    assert plan.convention.name == convention and plan.modalities == ["t1n", "t1c", "t2w", "t2f"]
+    assert len(list((workspace / year / "preprocessed").glob("[!.]*.json"))) == cases
+    shutil.rmtree(workspace)
