@@ -28,6 +28,8 @@ AUTOBRATS_REALDATA ?= ../shared/data
 benchmark: .venv/.installed
 	$(BIN)/python benchmarks/metrics.py $(AUTOBRATS_REALDATA)/real_predictions
 	$(BIN)/python benchmarks/prediction.py
+	$(BIN)/python benchmarks/planning.py $(AUTOBRATS_REALDATA)/Dataset004_Hippocampus
+	$(BIN)/python benchmarks/memory.py
 
 # torch comes first and pinned: an unpinned torch may bring gigabytes of another build.
 .venv/.installed: setup.py constraints.txt

@@ -67,7 +67,7 @@ class NetworkSearch:
         spacing_mm: of that grid.
         in_channels, out_channels: of the network.
         loss: builds the loss.
-        cases: in the dataset; a batch is not larger.
+        cases: of a fold's training, which bound the batch.
         device: where steps are measured.
         device_type: planned for; ``cuda`` on a machine without one if the user names a card's memory.
         memory_gib: of the device.
@@ -97,7 +97,8 @@ class NetworkSearch:
                 if candidate is None:
                     continue
                 last = candidate
-                if candidate.is_enough and candidate.pool[0].batch_size >= min(SMALLEST_BATCH, self.cases):
+                fewest = min(SMALLEST_BATCH, self._most_samples(patch))
+                if candidate.is_enough and candidate.pool[0].batch_size >= fewest:
                     return candidate
         return last or self._smallest()
 
@@ -146,7 +147,12 @@ class NetworkSearch:
 
     def _wanted_batch(self, patch: Size) -> int:
         voxels = CPU_BATCH_VOXELS if self.device_type == "cpu" else GPU_BATCH_VOXELS
-        return max(1, min(MAX_BATCH, max(2, round(voxels / math.prod(patch))), self.cases))
+        wanted = min(MAX_BATCH, max(SMALLEST_BATCH, round(voxels / math.prod(patch))))
+        return min(wanted, self._most_samples(patch))
+
+    def _most_samples(self, patch: Size) -> int:
+        """As many patches as the dataset holds side by side: more in a batch would show the same voxels twice."""
+        return self.cases * max(1, round(math.prod(self.volume) / math.prod(patch)))
 
     def _entry(self, part: Part, patch: Size, batch: int) -> PatchBatch | None:
         """The patch with the wanted batch, or the largest smaller one that fits the memory."""
@@ -169,7 +175,7 @@ class NetworkSearch:
             return []
         patch = (sides[0], sides[1], sides[2])
         ratio = math.prod(largest.patch_size) / math.prod(patch)
-        entry = self._entry(part, patch, min(self.cases, round(ratio * largest.batch_size)))
+        entry = self._entry(part, patch, min(self._most_samples(patch), round(ratio * largest.batch_size)))
         return [entry] if entry is not None and entry.batch_size > largest.batch_size else []
 
     def _estimate_gib(self, part: Part, patch: Size, batch: int) -> float:

@@ -161,6 +161,11 @@ def test_a_batch_is_not_larger_than_the_dataset(machine_of_flops: Callable, case
     assert chosen.pool[0].batch_size == cases
 
 
+def test_one_large_volume_gives_several_patches(machine_of_flops: Callable) -> None:
+    machine_of_flops(1e11)
+    assert search(cases=1, budget=600).find().pool[0].batch_size >= 2
+
+
 def test_on_this_machine_the_speed_is_measured() -> None:
     chosen = search((16, 16, 16), budget=5, cases=2, modalities=1).find()
     assert 0 < chosen.step_s < 5 and chosen.iterations == max(1, int(5 / chosen.step_s))
