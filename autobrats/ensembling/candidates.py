@@ -71,20 +71,20 @@ def collect_candidates(
             raise UserError(f"The plan has no configuration '{name}'; it has: {', '.join(plan.configurations)}.")
     wanted = configurations or plan.configurations
     return [
-        _candidate(folder, name, configuration, n_folds)
+        _candidate(folder, plan, name, configuration, n_folds)
         for name, configuration in plan.configurations.items()
         if name in wanted
     ]
 
 
-def _candidate(folder: DatasetFolder, name: str, configuration: Configuration, n_folds: int) -> Candidate:
+def _candidate(folder: DatasetFolder, plan: Plan, name: str, configuration: Configuration, n_folds: int) -> Candidate:
     usable: dict[int | str, RunDirectory] = {}
     notes = []
     for fold in (*range(n_folds), "all"):
         run = RunDirectory(folder.run(name, fold))
         if not run.is_finished:
             continue
-        changed = _changed_since(run, configuration)
+        changed = _changed_since(run, configuration, plan)
         if changed:
             notes.append(
                 f"{name} fold {fold} was trained with another {changed} than the plan has now and is left out; train it "
@@ -111,10 +111,13 @@ def _candidate(folder: DatasetFolder, name: str, configuration: Configuration, n
     )
 
 
-def _changed_since(run: RunDirectory, configuration: Configuration) -> str | None:
-    """The first key in which a run's manifest differs from the configuration so that its weights do not fit."""
-    trained: dict[str, Any] = run.read_manifest().get("configuration", {})
+def _changed_since(run: RunDirectory, configuration: Configuration, plan: Plan) -> str | None:
+    """The first key in which a run's manifest differs from the plan so that its weights do not fit."""
+    manifest = run.read_manifest()
+    trained: dict[str, Any] = manifest.get("configuration", {})
     now = configuration.model_dump(mode="json")
+    if manifest.get("preprocessing", preprocessing := plan.preprocessing.model_dump(mode="json")) != preprocessing:
+        return "preprocessing"
     return next((key for key in _DECIDES_THE_WEIGHTS if key in trained and trained[key] != now[key]), None)
 
 

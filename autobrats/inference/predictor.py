@@ -14,6 +14,7 @@ import torch
 from autobrats.dataset.cases import Case
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.geometry import Geometry
+from autobrats.dataset.integrity import check_loaded, expects_brains
 from autobrats.dataset.known_conventions import convention_named
 from autobrats.dataset.reading import read_studies
 from autobrats.dataset.volumes import Study, read_study
@@ -148,7 +149,9 @@ class Predictor:
     def prepare(self, case: Case) -> PreparedStudy:
         """Read and preprocess a case; needs no device, so that the next case can be prepared meanwhile."""
         started = time.perf_counter()
-        return self._prepare_study(read_study(case, self.modalities), started)
+        study = read_study(case, self.modalities)
+        self._refuse_unprepared(study, case)
+        return self._prepare_study(study, started)
 
     def predict_prepared(
         self,
@@ -300,17 +303,24 @@ class Predictor:
     def _window(self, ensemble: _Ensemble, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         return window_size(shape, ensemble.configuration.inference.patch_size, common_divisor(ensemble.networks))
 
+    def _refuse_unprepared(self, study: Study, case: Case) -> None:
+        """UserError for a study with its skull, or one that is not co-registered: its mask would be nonsense."""
+        if not expects_brains(self.modalities, self.model.plan.convention):
+            return
+        for fault in check_loaded(study, case):
+            if fault.severity == "error":
+                raise UserError(f"Case {case.name}: {fault.message}; {fault.remedy}.")
+
     def _about_missing(self, study: PreparedStudy) -> list[str]:
         """One sentence for each missing modality, with the measured loss."""
         measured = self.model.best_config.missing_modality_dice or {}
-        complete = self.model.best_config.expected.get("mean_dice")
-        complete = complete.get("mean") if isinstance(complete, dict) else complete
+        complete = measured.get("complete")
         sentences = []
         for modality, present in zip(self.modalities, study.prepared.present, strict=True):
             if present:
                 continue
             if modality in measured:
-                instead = f" instead of {complete:.3f}" if isinstance(complete, int | float) else ""
+                instead = "" if complete is None else f" instead of {complete:.3f}"
                 loss = f"mean out-of-fold Dice without it {measured[modality]:.3f}{instead}"
             else:
                 loss = "what that costs was not measured"

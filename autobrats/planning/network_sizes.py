@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autobrats.plan import Part, Size
 
 MAX_CHANNELS = 320
-MIN_SIDE = 4
+MIN_SIDE = 2
 """Voxels of a patch's side at the coarsest stage."""
 
 
@@ -46,7 +46,7 @@ LADDER = (
 def network_part(size: NetworkSize, patch_size: Size, spacing_mm: Sequence[float]) -> Part:
     """The default network of that size for a patch.
 
-    An axis is halved while its side stays at least four voxels and its spacing is below twice the finest, so that
+    An axis is halved while its side stays at least two voxels and its spacing is below twice the finest, so that
     anisotropic voxels become isotropic first (as in nnU-Net).
     """
     strides: list[list[int]] = [[size.stem_stride if side >= 2 * MIN_SIDE else 1 for side in patch_size]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import time
@@ -13,6 +14,7 @@ import torch
 
 from autobrats import registry
 from autobrats.dataset.cases import Dataset
+from autobrats.devices import machine_facts
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import Metrics, read_metrics
 from autobrats.files import read_model, write_json
@@ -137,9 +139,10 @@ def _record_start(job: TrainingJob) -> None:
         UserError: if the plan was changed in between in a way that the checkpoint does not fit.
     """
     described = job.configuration.model_dump(mode="json", exclude={"training", "inference", "why"})
+    preprocessing = job.plan.preprocessing.model_dump(mode="json")
     before = job.run.read_manifest()
     if before and job.run.checkpoint_file.is_file():
-        if before["configuration"] != described:
+        if before["configuration"] != described or before.get("preprocessing") != preprocessing:
             raise UserError(
                 f"{job.title} was begun with another plan; go on with that plan, or forget the run with --restart."
             )
@@ -151,10 +154,13 @@ def _record_start(job: TrainingJob) -> None:
         fold=job.fold,
         seed=job.seed,
         device=str(job.device),
+        plan_sha256=hashlib.sha256(job.plan.model_dump_json().encode()).hexdigest(),
         configuration=described,
+        preprocessing=preprocessing,
         training=job.configuration.training.model_dump(mode="json"),
         training_cases=len(job.training_cases),
         validation_cases=len(job.validation_cases),
+        machine=machine_facts(job.run.path).model_dump(mode="json"),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import sys
 from dataclasses import dataclass
@@ -75,18 +74,12 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def write_manifest(self, **facts: Any) -> None:
-        """Versions, command, machine, and the given facts."""
-        import numpy
-        import torch
+        """Version, command, time, and the given facts."""
 
         write_json(
             self.manifest_file,
             {
                 "autobrats": __version__,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": numpy.__version__,
-                "system": platform.platform(),
                 "command": sys.argv,
                 "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 **facts,
