@@ -20,7 +20,7 @@ def predictor(tmp_path, monkeypatch) -> Predictor:
         tmp_path / "model",
         monkeypatch,
         expected={"mean_dice": {"mean": 0.9}},
-        missing_modality_dice={"t1c": 0.61},
+        missing_modality_dice={"complete": 0.9, "t1c": 0.61},
     )
     return Predictor.load(folder, device="cpu", mirroring=False, backend="torch")
 
