@@ -64,7 +64,8 @@ def build(kind: str, name: str, options: dict[str, Any], **given: Any) -> Any:
     """Call the part with what the framework gives it and the plan's options.
 
     Raises:
-        UserError: if the part does not take an option, with the options it takes.
+        UserError: if the part does not take an option, with the options it takes, if it needs one that the plan does not
+            give, or if it refuses a value.
     """
     part = find(kind, name)
     parameters = inspect.signature(part).parameters
@@ -73,7 +74,16 @@ def build(kind: str, name: str, options: dict[str, Any], **given: Any) -> Any:
         for option in options:
             if option not in allowed:
                 raise UserError(f"The {kind} '{name}' has no option '{option}'; it takes: {', '.join(allowed) or 'none'}.")
-    return part(**given, **options)
+    for parameter in parameters.values():
+        is_needed = parameter.default is parameter.empty and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        if is_needed and parameter.name not in {*options, *given}:
+            raise UserError(f"The {kind} '{name}' needs the option '{parameter.name}', which the plan does not give.")
+    try:
+        return part(**given, **options)
+    except (TypeError, ValueError) as error:
+        if not options:
+            raise
+        raise UserError(f"The {kind} '{name}' cannot be built with the plan's options {options}: {error}") from error
 
 
 def _entry_points(kind: str) -> list[Any]:

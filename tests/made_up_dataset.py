@@ -14,7 +14,9 @@ from autobrats.devices import Gpu, Machine
 from autobrats.fingerprint.cases import CaseFingerprint, IntensityStatistics
 from autobrats.fingerprint.dataset import DatasetFingerprint, summarise
 from autobrats.planning.planner import Planner, Wishes
+from autobrats.planning.network_sizes import standard_network
 from autobrats.planning.recipes import read_recipe
+from autobrats.planning.speed import StepSpeed
 
 GLIOMA = KNOWN["brats2017"]
 PLAIN = plain_labels({"Anterior": 1, "Posterior": 2})
@@ -90,6 +92,19 @@ def machine(ram_gib: float = 16.0, gpus: tuple[float, ...] = ()) -> Machine:
     )
 
 
+def speed(gflop_per_s: float = 50.0) -> StepSpeed:
+    return StepSpeed(
+        device="cpu",
+        network=standard_network(),
+        in_channels=4,
+        out_channels=3,
+        patch_size=(32, 32, 32),
+        batch_size=2,
+        seconds=0.1,
+        gflop_per_s=gflop_per_s,
+    )
+
+
 def planner(dataset: Dataset, fingerprint: DatasetFingerprint, ram_gib: float = 16.0, **wishes: Any) -> Planner:
     wishes = {"device": torch.device("cpu"), **wishes}
-    return Planner(dataset, fingerprint, machine(ram_gib), Wishes(**wishes), read_recipe("default"))
+    return Planner(dataset, fingerprint, machine(ram_gib), speed(), Wishes(**wishes), read_recipe("default"))

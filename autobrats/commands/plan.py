@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from autobrats.commands.running import add_dataset_arguments, count, new_parser, positive, run
 
 if TYPE_CHECKING:
+    import torch
+
     from autobrats.dataset.cases import Case, Dataset
     from autobrats.dataset.faults import Fault
     from autobrats.devices import Machine
     from autobrats.fingerprint.cases import CaseFingerprint
     from autobrats.fingerprint.dataset import DatasetFingerprint
     from autobrats.plan import Plan
+    from autobrats.planning.speed import StepSpeed
     from autobrats.planning.splits import Splits
     from autobrats.workspace import DatasetFolder
 
@@ -86,20 +89,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from autobrats.workers import default_workers
     from autobrats.workspace import Workspace
 
     workspace = Workspace.locate(arguments.workspace)
     if arguments.input is None:
         return _explain_existing(arguments, workspace.dataset(arguments.dataset))
+
+    from autobrats.devices import choose_device, machine_facts
+    from autobrats.planning.network_sizes import standard_network
+    from autobrats.planning.speed import measure_standard_step
+    from autobrats.workers import default_workers
+
     folder = workspace.new_dataset(arguments.dataset or _name_of(arguments.input))
     workers = default_workers() if arguments.workers is None else arguments.workers
 
     dataset, faults = _read(arguments, folder)
     fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
-    machine = _write_fingerprint(folder, dataset, fingerprint)
+    device = choose_device(arguments.device)
+    measured = machine_facts(folder.path.parent), measure_standard_step(device, standard_network())
+    _write_fingerprint(folder, dataset, fingerprint, measured)
     own_splits = _own_splits(arguments, folder, dataset)
-    plan = _decide(arguments, folder, dataset, fingerprint, machine, own_splits)
+    plan = _decide(arguments, folder, dataset, fingerprint, device, measured, own_splits)
     splits = own_splits or _write_splits(folder, dataset, fingerprint, plan)
     if not _preprocess(folder, dataset, plan, workers):
         return 1
@@ -175,17 +185,21 @@ def _survey(
     return fingerprint.without(faulty), dataset
 
 
-def _write_fingerprint(folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint) -> Machine:
-    from autobrats.devices import machine_facts
+def _write_fingerprint(
+    folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint, measured: tuple[Machine, StepSpeed]
+) -> None:
     from autobrats.files import write_json
 
-    machine = machine_facts(folder.path.parent)
+    machine, speed = measured
     write_json(folder.dataset_file, dataset)
     write_json(
         folder.fingerprint_file,
-        {"dataset": fingerprint.model_dump(mode="json"), "machine": machine.model_dump(mode="json")},
+        {
+            "dataset": fingerprint.model_dump(mode="json"),
+            "machine": machine.model_dump(mode="json"),
+            "training_step": speed.model_dump(mode="json"),
+        },
     )
-    return machine
 
 
 def _decide(
@@ -193,11 +207,11 @@ def _decide(
     folder: DatasetFolder,
     dataset: Dataset,
     fingerprint: DatasetFingerprint,
-    machine: Machine,
+    device: torch.device,
+    measured: tuple[Machine, StepSpeed],
     own_splits: Splits | None,
 ) -> Plan:
     """Make the plan, or honour the one that a person edited or that trainings were begun with."""
-    from autobrats.devices import choose_device
     from autobrats.errors import UserError
     from autobrats.files import read_model
     from autobrats.plan import Plan
@@ -217,14 +231,14 @@ def _decide(
         print(f"{folder.plan_file} is kept as it is, because {reason} (--overwrite decides anew).")
     else:
         wishes = Wishes(
-            device=choose_device(arguments.device),
+            device=device,
             max_hours=arguments.max_hours,
             epochs=arguments.epochs,
             gpu_memory_gib=arguments.gpu_memory_gb,
             seed=arguments.seed,
             n_folds=None if own_splits is None else len(own_splits.folds),
         )
-        plan = Planner(dataset, fingerprint, machine, wishes, read_recipe("default")).plan()
+        plan = Planner(dataset, fingerprint, *measured, wishes, read_recipe("default")).plan()
         write_generated(folder.plan_file, plan)
     print(explain(plan) if arguments.explain else summarise(plan), flush=True)
     return plan

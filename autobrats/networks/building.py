@@ -26,10 +26,7 @@ def build_network(name: str, options: dict[str, Any], in_channels: int, out_chan
     Raises:
         UserError: for an unknown name, an unknown option or an option's wrong value.
     """
-    try:
-        network = registry.build("network", name, options, in_channels=in_channels, out_channels=out_channels)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The plan's network '{name}' cannot be built: {error}.") from error
+    network = registry.build("network", name, options, in_channels=in_channels, out_channels=out_channels)
     if not hasattr(network, "divisor"):
         raise UserError(f"The network '{name}' has no attribute 'divisor'; see documentation/extending.md.")
     return network

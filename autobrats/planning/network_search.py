@@ -27,8 +27,6 @@ MAX_BATCH = 8
 SMALLEST_BATCH = 2
 """A smaller patch is preferred to a single sample a step, whose gradient is noisy (as in nnU-Net)."""
 CPU_PATCH_SIDE = 96
-ASSUMED_FLOPS = 1e13
-"""Of another card that is planned for but not there to be measured."""
 WORTH_MEASURING = 0.4
 """A candidate is measured only if its arithmetic says that it gets this share of the iterations it wants."""
 LEAST_ITERATIONS = 300
@@ -72,6 +70,7 @@ class NetworkSearch:
         device_type: planned for; ``cuda`` on a machine without one if the user names a card's memory.
         memory_gib: of the device.
         budget_s: for the steps of one fold; None for no limit.
+        flop_per_s: of training steps on the device, by which hopeless candidates are told without being measured.
     """
 
     volume: Sequence[float]
@@ -84,16 +83,16 @@ class NetworkSearch:
     device_type: str
     memory_gib: float
     budget_s: float | None
+    flop_per_s: float
 
     def find(self) -> Candidate:
         """The best candidate: the first of the ladder with enough iterations, else its last, on the smallest patch."""
         last = None
-        flops = None if self.budget_s is None else self._measured_flops()
         for size in LADDER:
             patches = self._patches(size)
             for patch in patches:
                 is_last = size is LADDER[-1] and patch == patches[-1]
-                candidate = self._candidate(size, patch, None if is_last else flops)
+                candidate = self._candidate(size, patch, may_be_hopeless=not is_last)
                 if candidate is None:
                     continue
                 last = candidate
@@ -102,16 +101,16 @@ class NetworkSearch:
                     return candidate
         return last or self._smallest()
 
-    def _candidate(self, size: NetworkSize, patch: Size, flops: float | None) -> Candidate | None:
+    def _candidate(self, size: NetworkSize, patch: Size, may_be_hopeless: bool) -> Candidate | None:
         """The candidate, measured; None if it does not fit the memory or, by its arithmetic, is hopelessly slow.
 
         Args:
-            flops: operations a second of this machine; None measures the candidate whatever its arithmetic.
+            may_be_hopeless: False measures it whatever its arithmetic.
         """
         part = network_part(size, patch, self.spacing_mm)
         wanted = self._wanted_batch(patch)
-        if flops is not None and self.budget_s is not None:
-            step_s = 3 * forward_flops(self._network(part), self.in_channels, patch) * wanted / flops
+        if may_be_hopeless and self.budget_s is not None:
+            step_s = 3 * forward_flops(self._network(part), self.in_channels, patch) * wanted / self.flop_per_s
             if self.budget_s / step_s < WORTH_MEASURING * _enough(size):
                 return None
         entry = self._entry(part, patch, wanted)
@@ -186,20 +185,9 @@ class NetworkSearch:
         """Seconds of a step: measured here, or, for a card that is not here, from the arithmetic."""
         if self.device.type != self.device_type:
             flops = forward_flops(self._network(part), self.in_channels, entry.patch_size) * entry.batch_size
-            return 3 * flops / ASSUMED_FLOPS
+            return 3 * flops / self.flop_per_s
         sizes = (self.in_channels, self.out_channels, entry.patch_size, entry.batch_size)
         return measure_step_s(self._network(part), self.loss, *sizes, self.device)
-
-    def _measured_flops(self) -> float:
-        """Operations a second of real steps of a middle rung: what the arithmetic of the others is divided by."""
-        if self.device.type != self.device_type:
-            return ASSUMED_FLOPS
-        size = LADDER[-2]
-        patch = self._patches(size)[-1]
-        part = network_part(size, patch, self.spacing_mm)
-        entry = PatchBatch(patch_size=patch, batch_size=2)
-        operations = 3 * 2 * forward_flops(self._network(part), self.in_channels, patch)
-        return operations / self._step_s(part, entry)
 
     def _network(self, part: Part) -> Callable[[], nn.Module]:
         return functools.partial(build_network, part.name, part.options, self.in_channels, self.out_channels)

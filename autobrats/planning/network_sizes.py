@@ -37,8 +37,8 @@ LADDER = (
     NetworkSize("large", 1, 32, (1, 3, 4, 6), 50_000, 160),
     NetworkSize("medium", 1, 32, (1, 2, 2, 2), 20_000, 128),
     NetworkSize("small", 1, 16, (1, 1, 2, 2), 8_000, 128),
-    NetworkSize("half-resolution", 2, 32, (1, 2, 2, 2), 3_000, 96),
-    NetworkSize("half-resolution, narrow", 2, 16, (1, 1, 1, 1), 0, 96),
+    NetworkSize("half-resolution", 2, 32, (1, 2, 2, 2), 5_000, 96),
+    NetworkSize("half-resolution, narrow", 2, 16, (1, 1, 2, 2), 0, 96),
 )
 """From the largest to the smallest."""
 
@@ -76,3 +76,8 @@ def network_part(size: NetworkSize, patch_size: Size, spacing_mm: Sequence[float
             "deep_supervision": True,
         },
     )
+
+
+def standard_network() -> Part:
+    """Of the standard training step: a middle size, for patches of 32^3 voxels of 1 mm."""
+    return network_part(LADDER[-2], (32, 32, 32), (1.0, 1.0, 1.0))

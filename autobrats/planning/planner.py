@@ -26,11 +26,14 @@ from autobrats.planning.explain import duration
 from autobrats.planning.network_search import Candidate, NetworkSearch
 from autobrats.planning.network_sizes import LADDER
 from autobrats.planning.recipes import Recipe
+from autobrats.planning.speed import StepSpeed
 
+ASSUMED_FLOP_PER_S = 1e13
+"""Of another card that is planned for but not there to be measured."""
 GPU_ITERATIONS = 250_000
 """Without a budget, a GPU trains as long as nnU-Net does by default: 1,000 epochs of 250 iterations."""
-CPU_HOURS_A_FOLD = 1.0
-"""Without a budget, a machine without a GPU trains an hour a fold."""
+CPU_HOURS = 1.0
+"""Without a budget, a machine without a GPU trains an hour in all."""
 VALIDATION_SHARE = 0.1
 """The share of a fold's time that is left to the final validation when the iterations are estimated."""
 
@@ -65,6 +68,7 @@ class Planner:
         dataset: the cases.
         fingerprint: what was measured of them.
         machine: what was found of the computer.
+        speed: of the standard training step on the device that the wishes name.
         wishes: what the user asked for.
         recipe: values of a method; the default's are those of plans/default.json.
         recipe_name: for the plan.
@@ -75,11 +79,13 @@ class Planner:
         dataset: Dataset,
         fingerprint: DatasetFingerprint,
         machine: Machine,
+        speed: StepSpeed,
         wishes: Wishes,
         recipe: Recipe,
         recipe_name: str = "default",
     ) -> None:
-        self.dataset, self.fingerprint, self.machine, self.wishes = dataset, fingerprint, machine, wishes
+        self.dataset, self.fingerprint, self.wishes = dataset, fingerprint, wishes
+        self.machine, self.speed = machine, speed
         self.recipe, self.recipe_name = recipe, recipe_name
         self.why: dict[str, str] = {}
         self.plan_why: dict[str, str] = {}
@@ -220,6 +226,7 @@ class Planner:
         original = self.fingerprint.median_spacing_mm
         sides = zip(self.fingerprint.median_brain_shape, original, self.preprocessing.spacing_mm, strict=True)
         budget_s = self._seconds_a_fold()
+        is_here = self.device_type == self.wishes.device.type
         self.cases = max(1, round(0.8 * len(self.fingerprint.cases)))
         chosen = NetworkSearch(
             volume=[voxels * before / after for voxels, before, after in sides],
@@ -239,6 +246,7 @@ class Planner:
             device_type=self.device_type,
             memory_gib=self._memory_gib(),
             budget_s=None if budget_s is None else (1 - VALIDATION_SHARE) * budget_s,
+            flop_per_s=1e9 * self.speed.gflop_per_s if is_here else ASSUMED_FLOP_PER_S,
         ).find()
         self._explain_network(chosen, budget_s)
         return chosen
@@ -285,11 +293,10 @@ class Planner:
 
     def _seconds_a_fold(self) -> float | None:
         """The time of one fold, by which network and patch are sized; None for no limit."""
-        if self.wishes.max_hours is not None:
-            return self.wishes.max_hours * 3600 / max(1, self.folds)
-        if self.device_type == "cpu":
-            return CPU_HOURS_A_FOLD * 3600
-        return None
+        hours = self.wishes.max_hours
+        if hours is None and self.device_type == "cpu":
+            hours = CPU_HOURS
+        return None if hours is None else hours * 3600 / max(1, self.folds)
 
     def _memory_gib(self) -> float:
         if self.wishes.gpu_memory_gib is not None:

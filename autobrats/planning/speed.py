@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import nn
 
+from autobrats import registry
 from autobrats.losses.segmentation_loss import SegmentationLoss
-from autobrats.plan import Size
+from autobrats.networks.building import build_network
+from autobrats.plan import Part, Size
 from autobrats.planning.weightless import only_sizes, without_weights
+
+
+class StepSpeed(BaseModel):
+    """The standard training step, measured; the same on every machine and for every dataset, so that machines compare."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    device: str
+    network: Part
+    in_channels: int
+    out_channels: int
+    patch_size: Size
+    batch_size: int
+    seconds: float
+    gflop_per_s: float
+    """Forward and backward pass together count as three forward passes."""
+
+
+def measure_standard_step(device: torch.device, network: Part) -> StepSpeed:
+    """Train a network on random patches of 32^3 voxels, four modalities and three regions, for a second.
+
+    Args:
+        device: where.
+        network: for such patches.
+    """
+    in_channels, out_channels, patch, batch = 4, 3, (32, 32, 32), 2
+    build = functools.partial(build_network, network.name, network.options, in_channels, out_channels)
+    loss = functools.partial(
+        registry.build, "loss", "dice_cross_entropy", {}, output="regions", channel_weights=torch.ones(out_channels)
+    )
+    seconds = measure_step_s(build, loss, in_channels, out_channels, patch, batch, device)
+    return StepSpeed(
+        device=str(device),
+        network=network,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        patch_size=patch,
+        batch_size=batch,
+        seconds=round(seconds, 5),
+        gflop_per_s=round(3 * batch * forward_flops(build, in_channels, patch) / seconds / 1e9, 1),
+    )
 
 
 def measure_step_s(

@@ -9,7 +9,7 @@ import torch
 from made_up_dataset import BRATS_MODALITIES, PLAIN, made_up, planner
 
 from autobrats.plan import Plan
-from autobrats.planning.planner import CPU_HOURS_A_FOLD, GPU_ITERATIONS, VALIDATION_SHARE
+from autobrats.planning.planner import CPU_HOURS, GPU_ITERATIONS, VALIDATION_SHARE
 
 HIPPOCAMPUS = (35, 50, 35)
 
@@ -116,7 +116,7 @@ def test_epochs_are_as_asked_and_the_network_still_suits_the_cpu() -> None:
     assert by_epochs.training.iterations == 7 * by_epochs.training.iterations_per_epoch
     assert by_epochs.training.max_hours is None and "7 epochs, as asked." in by_epochs.why["iterations"]
     by_default = planner(dataset, fingerprint).plan().configurations["3d_fullres"]
-    assert by_default.training.max_hours == CPU_HOURS_A_FOLD
+    assert by_default.training.max_hours == CPU_HOURS / 5
     assert by_epochs.network == by_default.network
 
 
