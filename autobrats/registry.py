@@ -73,7 +73,9 @@ def build(kind: str, name: str, options: dict[str, Any], **given: Any) -> Any:
         allowed = sorted(set(parameters) - set(given))
         for option in options:
             if option not in allowed:
-                raise UserError(f"The {kind} '{name}' has no option '{option}'; it takes: {', '.join(allowed) or 'none'}.")
+                raise UserError(
+                    f"The {kind} '{name}' has no option '{option}'; it takes: {', '.join(allowed) or 'none'}."
+                )
     for parameter in parameters.values():
         is_needed = parameter.default is parameter.empty and parameter.kind is not inspect.Parameter.VAR_KEYWORD
         if is_needed and parameter.name not in {*options, *given}:

@@ -89,7 +89,9 @@ class Workspace:
             raise UserError(f"The workspace {self.path} holds no dataset yet; run autobrats_plan -i FOLDER first.")
         if name is None:
             if len(names) > 1:
-                raise UserError(f"The workspace {self.path} holds several datasets; choose one with -d: {', '.join(names)}.")
+                raise UserError(
+                    f"The workspace {self.path} holds several datasets; choose one with -d: {', '.join(names)}."
+                )
             name = names[0]
         if name not in names:
             raise UserError(f"The workspace {self.path} has no dataset '{name}'; it has: {', '.join(names)}.")

@@ -257,19 +257,22 @@ def _own_splits(arguments: argparse.Namespace, folder: DatasetFolder, dataset: D
     """The folds that are not ours to decide, checked: those of --splits, or a splits.json that is to be kept."""
     from autobrats.files import write_json
     from autobrats.planning.generated_files import is_edited
-    from autobrats.planning.splits import read_splits
+    from autobrats.planning.splits import in_no_fold, read_splits
 
     patients = {case.name: case.patient for case in dataset.cases}
     if arguments.splits is not None:
         splits = read_splits(arguments.splits, patients)
         write_json(folder.splits_file, splits)
         print(f"Folds: the {len(splits.folds)} of {arguments.splits}; no patient is on both sides of one.")
-        return splits
-    reason = _reason_to_keep(folder, folder.splits_file, is_edited)
-    if not reason or arguments.overwrite:
-        return None
-    splits = read_splits(folder.splits_file, patients)
-    print(f"{folder.splits_file} is kept as it is, because {reason} (--overwrite decides anew).")
+    else:
+        reason = _reason_to_keep(folder, folder.splits_file, is_edited)
+        if not reason or arguments.overwrite:
+            return None
+        splits = read_splits(folder.splits_file, patients)
+        print(f"{folder.splits_file} is kept as it is, because {reason} (--overwrite decides anew).")
+    left_over = in_no_fold(splits, patients)
+    if left_over:
+        print(f"In no fold, and so only in fold 'all': {_count(len(left_over), 'case')}, the first is {left_over[0]}.")
     return splits
 
 

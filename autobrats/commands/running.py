@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from autobrats import __version__
@@ -40,11 +43,15 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
 def run(
     parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
 ) -> int:
-    """Parse, call, and turn errors into one sentence on stderr: 2 for wrong input, 1 for a failure, 130 for Ctrl-C."""
+    """Parse, call, and turn errors into one sentence on stderr.
+
+    The exit code is the command's, or 2 for wrong input, 1 for a failure, 130 for Ctrl-C and SIGTERM.
+    """
     arguments = parser.parse_args(argv)
     _log_to_stderr()
     try:
-        return command(arguments)
+        with _sigterm_as_ctrl_c():
+            return command(arguments)
     except UserError as error:
         if arguments.debug:
             traceback.print_exc()
@@ -81,6 +88,19 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return value
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """A batch system's SIGTERM cleans up as Ctrl-C does, and says so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _log_to_stderr() -> None:

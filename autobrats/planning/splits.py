@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, RootModel
@@ -88,6 +88,12 @@ def read_splits(path: Path, patients: Mapping[str, str]) -> Splits:
             raise UserError(f"{path}: the case '{twice[0]}' is validated in two folds; it must be in one.")
         validated |= set(fold.val)
     return splits
+
+
+def in_no_fold(splits: Splits, cases: Iterable[str]) -> list[str]:
+    """The cases that no fold trains on or validates."""
+    known = {case for fold in splits.folds for case in (*fold.train, *fold.val)}
+    return sorted(set(cases) - known) if splits.folds else []
 
 
 def _patients(cases: Sequence[str], patients: Mapping[str, str]) -> set[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import nibabel
@@ -14,7 +16,7 @@ import pytest
 from autobrats.commands.plan import _name_of, _stratum, main
 from autobrats.files import read_json, read_model, write_json
 from autobrats.plan import Plan
-from autobrats.planning import network_search
+from autobrats.planning import network_search, speed
 from autobrats.preprocessing import dataset as preprocessing
 
 SHAPE = (24, 22, 20)
@@ -28,7 +30,8 @@ def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     def step_s(network, loss, in_channels, out_channels, patch_size, batch_size, device) -> float:
         return 0.01 * batch_size * math.prod(patch_size) / 32**3
 
-    monkeypatch.setattr(network_search, "measure_step_s", step_s)
+    for module in (network_search, speed):
+        monkeypatch.setattr(module, "measure_step_s", step_s)
 
 
 def write_study(folder: Path, name: str, seed: int) -> None:
@@ -119,6 +122,9 @@ def test_a_plan_that_was_trained_with_is_kept(studies, workspace, capsys) -> Non
     assert plan_it(studies, "--seed", "5") == 0
     assert "because trainings were begun with it" in capsys.readouterr().out
     assert [(folder / name).read_text() for name in ("plan.json", "splits.json")] == before
+    write_study(studies, "BraTS2021_00009", 9)
+    assert plan_it(studies) == 0
+    assert "In no fold, and so only in fold 'all': 1 case, the first is BraTS2021_00009." in capsys.readouterr().out
 
 
 def test_own_folds_are_taken_and_kept(studies, workspace, tmp_path, capsys) -> None:
@@ -161,13 +167,14 @@ def test_nothing_left_after_skipping_is_an_error(studies, workspace, capsys) -> 
     assert "6 errors in the dataset stop the plan; mend them as the table says." in capsys.readouterr().err
 
 
-def test_interrupted_preprocessing_goes_on(studies, workspace, capsys, monkeypatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_preprocessing_goes_on(studies, workspace, capsys, monkeypatch, number) -> None:
     done: list[str] = []
     original = preprocessing.preprocess_case
 
     def interrupted_after_three(job) -> None:
         if len(done) == 3:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
         done.append(job.case.name)
         original(job)
 

@@ -110,4 +110,4 @@ def test_no_telemetry_is_imported():
         "assert backend._compiled, 'OpenVINO was not used'\n"
         "assert 'openvino' in sys.modules and sys.modules.get('openvino_telemetry') is None\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

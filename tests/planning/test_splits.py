@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autobrats.errors import UserError
-from autobrats.planning.splits import make_splits, read_splits
+from autobrats.planning.splits import Fold, Splits, in_no_fold, make_splits, read_splits
 
 PATIENTS = {
     f"case_{patient}_{visit}": f"patient_{patient}" for patient in range(30) for visit in range(1 + patient % 3)
@@ -76,3 +76,9 @@ def test_wrong_folds_are_told(tmp_path: Path, folds: list, told: str) -> None:
     with pytest.raises(UserError, match=r"splits\.json") as error:
         read_splits(file, {"a1": "a", "a2": "a", "b": "b", "c": "c"})
     assert told in str(error.value)
+
+
+def test_cases_in_no_fold() -> None:
+    splits = Splits([Fold(train=["a", "b"], val=["c"]), Fold(train=["c"], val=["a", "b"])])
+    assert in_no_fold(splits, ["d", "a", "b", "c"]) == ["d"]
+    assert in_no_fold(Splits([]), ["a"]) == []
