@@ -84,6 +84,8 @@ def describe_validation_error(error: Any, model: type[BaseModel]) -> str:
     """One sentence for the first fault of a pydantic ``ValidationError``: the key and what is allowed."""
     fault = error.errors()[0]
     key = ".".join(str(part) for part in fault["loc"])
+    if not key:
+        return fault["msg"].removeprefix("Value error, ") + "."
     if fault["type"] == "extra_forbidden":
         allowed = ", ".join(sorted(_keys_beside(model, fault["loc"])))
         return f"unknown key '{key}'; allowed there: {allowed}."

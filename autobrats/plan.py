@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autobrats.dataset.conventions import Convention
 
@@ -146,8 +147,33 @@ class Plan(Strict):
     dataset: str
     modalities: list[str]
     convention: Convention
+    convention_of_names: str | None = None
+    """Which convention the cases' names belong to, if they all belong to one, whatever their masks say."""
     preprocessing: Preprocessing
-    folds: int = 5
+    folds: int = Field(default=5, ge=0)
     seed: int = 0
     configurations: dict[str, Configuration]
     why: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Plan:
+        if self.folds == 1:
+            raise ValueError("folds must be 0 or at least 2, not 1")
+        _check_names("preprocessing.normalisation", self.preprocessing.normalisation, self.modalities, all_of_them=True)
+        for name, configuration in self.configurations.items():
+            channels = ["background", *self.convention.labels] if configuration.output == "labels" else []
+            _check_names(f"configurations.{name}.modalities", configuration.modalities, self.modalities)
+            _check_names(
+                f"configurations.{name}.region_weights",
+                configuration.region_weights,
+                channels or list(self.convention.regions),
+            )
+        return self
+
+
+def _check_names(key: str, names: Iterable[str], known: Sequence[str], all_of_them: bool = False) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key} names '{name}'; known: {', '.join(known)}")
+    if all_of_them and (missing := [name for name in known if name not in names]):
+        raise ValueError(f"{key} says nothing about {', '.join(missing)}")

@@ -77,7 +77,8 @@ def build(kind: str, name: str, options: dict[str, Any], **given: Any) -> Any:
                     f"The {kind} '{name}' has no option '{option}'; it takes: {', '.join(allowed) or 'none'}."
                 )
     for parameter in parameters.values():
-        is_needed = parameter.default is parameter.empty and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        is_any = parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        is_needed = parameter.default is parameter.empty and not is_any
         if is_needed and parameter.name not in {*options, *given}:
             raise UserError(f"The {kind} '{name}' needs the option '{parameter.name}', which the plan does not give.")
     try:

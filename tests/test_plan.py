@@ -47,7 +47,7 @@ CONFIGURATION = ("configurations", "3d_fullres")
 @pytest.mark.parametrize(
     ("keys", "value", "told"),
     [
-        (("sped",), 1, r"unknown key 'sped'; allowed there: configurations, convention, dataset,"),
+        (("sped",), 1, r"unknown key 'sped'; allowed there: configurations, convention, convention_of_names, dataset,"),
         ((*CONFIGURATION, "training", "epochs"), 5, r"'configurations\.3d_fullres\.training\.epochs'; allowed .*iterations,"),
         ((*CONFIGURATION, "pool", 0, "patch"), [8, 8, 8], r"pool\.0\.patch'; allowed there: batch_size, memory_gib"),
         ((*CONFIGURATION, "pool", 0, "patch_size"), [0, 8, 8], r"pool\.0\.patch_size\.0' is 0: .*greater than 0"),
@@ -59,6 +59,10 @@ CONFIGURATION = ("configurations", "3d_fullres")
         (("preprocessing", "spacing_mm"), [1, 1], r"spacing_mm"),
         (("preprocessing", "normalisation", "t1c", "method"), "z", r"t1c\.method' is 'z': .*'zscore', 'fixed'"),
         (("format_version",), 2, r"format_version' is 2"),
+        (("folds",), 1, r"folds must be 0 or at least 2, not 1"),
+        ((*CONFIGURATION, "modalities"), ["t9"], r"3d_fullres\.modalities names 't9'; known: t"),
+        ((*CONFIGURATION, "region_weights"), {"TW": 2}, r"region_weights names 'TW'; known: .*TC"),
+        (("preprocessing", "normalisation"), {}, r"normalisation says nothing about t"),
     ],
 )  # fmt: skip
 def test_a_wrong_edit_is_named_with_what_is_allowed(plan_file: Path, keys: tuple, value: Any, told: str) -> None:

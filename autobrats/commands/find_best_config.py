@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autobrats.commands.running import add_dataset_arguments, new_parser, run
+from autobrats.commands.running import add_dataset_arguments, dataset_options, new_parser, run
 
 if TYPE_CHECKING:
     from autobrats.ensembling.candidates import Candidate
@@ -60,7 +60,7 @@ def _find_best_config(arguments: argparse.Namespace) -> int:
     dataset = read_model(folder.dataset_file, Dataset)
     splits = read_splits(folder.splits_file, {case.name: case.patient for case in dataset.cases})
     candidates = collect_candidates(folder, plan, len(splits.folds), arguments.configurations)
-    options = _dataset_options(arguments)
+    options = " ".join(dataset_options(arguments))
 
     trained = [candidate for candidate in candidates if candidate.is_trained]
     notes = [note for candidate in candidates for note in candidate.notes]
@@ -135,16 +135,6 @@ def _print_choice(selection: Selection) -> None:
         complete = missing["complete"]
         losses = ", ".join(f"{key} {value - complete:+.3f}" for key, value in missing.items() if key != "complete")
         print(f"Mean Dice changes when a modality is missing: {losses} (from {complete:.3f}).")
-
-
-def _dataset_options(arguments: argparse.Namespace) -> str:
-    """The options that the user gave to find the dataset, for the commands that are shown."""
-    options = []
-    if arguments.workspace is not None:
-        options += ["-w", shlex.quote(str(arguments.workspace))]
-    if arguments.dataset is not None:
-        options += ["-d", arguments.dataset]
-    return " ".join(options)
 
 
 def _either(candidates: Sequence[Candidate]) -> str:

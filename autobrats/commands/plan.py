@@ -9,7 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autobrats.commands.running import add_dataset_arguments, count, new_parser, positive, run
+from autobrats.commands.running import (
+    add_dataset_arguments,
+    count,
+    dataset_options,
+    new_parser,
+    not_negative,
+    positive,
+    run,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -69,9 +77,12 @@ def new_plan_parser() -> argparse.ArgumentParser:
     )
     budget.add_argument("--device", metavar="D", help="cuda, cuda:1, mps or cpu (default: the best there is)")
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes that read and preprocess; 0 for none (default: the cores)"
+        "--workers",
+        type=not_negative,
+        metavar="N",
+        help="processes that read and preprocess; 0 for none (default: the cores)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of folds and training (default: 0)")
+    parser.add_argument("--seed", type=not_negative, default=0, metavar="S", help="of folds and training (default: 0)")
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -95,25 +106,28 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.input is None:
         return _explain_existing(arguments, workspace.dataset(arguments.dataset))
 
+    from autobrats.dataset.volumes import study_memory_gib
     from autobrats.devices import choose_device, machine_facts
     from autobrats.planning.network_sizes import standard_network
     from autobrats.planning.speed import measure_standard_step
     from autobrats.workers import default_workers
 
     folder = workspace.new_dataset(arguments.dataset or _name_of(arguments.input))
-    workers = default_workers() if arguments.workers is None else arguments.workers
 
     dataset, faults = _read(arguments, folder)
+    _refuse_another_dataset(arguments, folder, dataset)
+    workers = default_workers(study_memory_gib(dataset)) if arguments.workers is None else arguments.workers
     fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
     device = choose_device(arguments.device)
     measured = machine_facts(folder.path.parent), measure_standard_step(device, standard_network())
-    _write_fingerprint(folder, dataset, fingerprint, measured)
     own_splits = _own_splits(arguments, folder, dataset)
     plan = _decide(arguments, folder, dataset, fingerprint, device, measured, own_splits)
+    _write_fingerprint(folder, dataset, fingerprint, measured)
     splits = own_splits or _write_splits(folder, dataset, fingerprint, plan)
     if not _preprocess(folder, dataset, plan, workers):
         return 1
-    print(f"Next: autobrats_train {next(iter(plan.configurations))} {'0' if splits.folds else 'all'}")
+    fold = "0" if splits.folds else "all"
+    print(" ".join(["Next: autobrats_train", next(iter(plan.configurations)), fold, *dataset_options(arguments)]))
     return 0
 
 
@@ -150,6 +164,22 @@ def _read(arguments: argparse.Namespace, folder: DatasetFolder) -> tuple[Dataset
     named = f" ({labels})" if labels else ""
     print(f"Convention {dataset.convention.name}{named}: {dataset.convention_evidence}.", flush=True)
     return dataset, faults
+
+
+def _refuse_another_dataset(arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset) -> None:
+    """UserError if the dataset of that name in the workspace is another one."""
+    from autobrats.dataset.cases import Dataset
+    from autobrats.errors import UserError
+    from autobrats.files import read_model
+
+    if not folder.dataset_file.is_file() or arguments.overwrite:
+        return
+    there = read_model(folder.dataset_file, Dataset).root
+    if there != dataset.root:
+        raise UserError(
+            f"The workspace's dataset {folder.name} is that of {there}; give this one another name with -d, or replace the "
+            "other with --overwrite."
+        )
 
 
 def _survey(
@@ -255,20 +285,26 @@ def _reason_to_keep(folder: DatasetFolder, file: Path, is_edited: Callable[[Path
 
 def _own_splits(arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset) -> Splits | None:
     """The folds that are not ours to decide, checked: those of --splits, or a splits.json that is to be kept."""
-    from autobrats.files import write_json
+    from autobrats.errors import UserError
+    from autobrats.files import read_model, write_json
     from autobrats.planning.generated_files import is_edited
-    from autobrats.planning.splits import in_no_fold, read_splits
+    from autobrats.planning.splits import Splits, in_no_fold, read_splits
 
     patients = {case.name: case.patient for case in dataset.cases}
+    reason = _reason_to_keep(folder, folder.splits_file, is_edited)
     if arguments.splits is not None:
         splits = read_splits(arguments.splits, patients)
+        if reason and not arguments.overwrite and read_model(folder.splits_file, Splits) != splits:
+            raise UserError(f"{folder.splits_file} is kept because {reason}; replace it with --splits and --overwrite.")
         write_json(folder.splits_file, splits)
         print(f"Folds: the {len(splits.folds)} of {arguments.splits}; no patient is on both sides of one.")
     else:
-        reason = _reason_to_keep(folder, folder.splits_file, is_edited)
         if not reason or arguments.overwrite:
             return None
-        splits = read_splits(folder.splits_file, patients)
+        try:
+            splits = read_splits(folder.splits_file, patients)
+        except UserError as error:
+            raise UserError(f"{error} Correct it, or decide anew with --overwrite.") from None
         print(f"{folder.splits_file} is kept as it is, because {reason} (--overwrite decides anew).")
     left_over = in_no_fold(splits, patients)
     if left_over:

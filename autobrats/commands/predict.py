@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autobrats.commands.running import add_dataset_arguments, new_parser, run
+from autobrats.commands.running import add_dataset_arguments, new_parser, not_negative, run
 from autobrats.errors import UserError
 from autobrats.workspace import Workspace
 
@@ -60,7 +60,11 @@ def parser() -> argparse.ArgumentParser:
         help="what computes on a CPU (default: auto)",
     )
     result.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="studies read ahead meanwhile (default: 1; 0: none)"
+        "--workers",
+        type=not_negative,
+        default=1,
+        metavar="N",
+        help="studies read ahead meanwhile (default: 1; 0: none)",
     )
     result.add_argument(
         "--convention", metavar="NAME", help="of the labels written (default: the study's own, else the model's)"
@@ -81,8 +85,6 @@ def predict(arguments: argparse.Namespace) -> int:
     from autobrats.inference.prediction import writing_convention
     from autobrats.inference.predictor import Predictor
 
-    if arguments.workers < 0:
-        raise UserError(f"The number of workers must be 0 or more, not {arguments.workers}.")
     predictor = Predictor.load(
         _model_folder(arguments),
         device=arguments.device,
@@ -98,11 +100,17 @@ def predict(arguments: argparse.Namespace) -> int:
     cases, faults = read_studies(arguments.input, predictor.modalities)
     _refuse_overwriting(arguments.output, cases)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    failures = [(fault.case, f"{fault.message}; {fault.remedy}") for fault in faults if fault.severity == "error"]
-    waiting = [case for case in cases if not (arguments.go_on and _existing_mask(arguments.output, case.name))]
+    named = {case.name for case in cases}
+    failures = []
+    for fault in faults:
+        if fault.severity == "error" and fault.case not in named:
+            failures.append((fault.case, f"{fault.message}; {fault.remedy}"))
+        else:
+            print(f"{fault.case or arguments.input}: {fault.message}", file=sys.stderr)
+    waiting = [case for case in cases if not (arguments.go_on and _is_predicted(arguments, case.name))]
 
     _say_what_will_be_done(predictor, describe_device(predictor.device), len(waiting), len(cases) - len(waiting))
-    started = time.perf_counter()
+    started, done = time.perf_counter(), 0
     for number, (case, study) in enumerate(_prepared(predictor, waiting, arguments.workers), 1):
         try:
             if isinstance(study, Exception):
@@ -117,13 +125,13 @@ def predict(arguments: argparse.Namespace) -> int:
             failures.append((case.name, reason))
             print(f"{number}/{len(waiting)} {case.name}: failed: {reason}", file=sys.stderr, flush=True)
             continue
+        done += 1
         left = (time.perf_counter() - started) / number * (len(waiting) - number)
         ahead = f", about {_duration(left)} left" if number < len(waiting) else ""
         print(f"{number}/{len(waiting)} {case.name}: {prediction.seconds:.1f} s{ahead} -> {mask.name}", flush=True)
         for warning in prediction.warnings:
             print(f"    {case.name}: {warning}", file=sys.stderr, flush=True)
     _report_failures(arguments.output, failures)
-    done = len(waiting) - sum(name in {case.name for case in waiting} for name, _ in failures)
     print(
         f"{done} of {len(waiting)} studies predicted in {_duration(time.perf_counter() - started)}: {arguments.output}"
     )
@@ -155,8 +163,10 @@ def _refuse_overwriting(output: Path, cases: Sequence[Case]) -> None:
                 raise UserError(f"The mask of {case.name} would overwrite {file.path}; choose another output folder.")
 
 
-def _existing_mask(output: Path, name: str) -> Path | None:
-    return next((path for suffix in _suffixes() if (path := output / f"{name}{suffix}").is_file()), None)
+def _is_predicted(arguments: argparse.Namespace, name: str) -> bool:
+    """Whether everything that is asked for of a study is in OUT."""
+    wanted = not arguments.save_probabilities or _probability_path(arguments, name).is_file()
+    return wanted and any((arguments.output / f"{name}{suffix}").is_file() for suffix in _suffixes())
 
 
 def _suffixes() -> tuple[str, ...]:
@@ -171,7 +181,11 @@ def _paths(arguments: argparse.Namespace, prediction: Any) -> tuple[Path, Path |
     mask = arguments.output / f"{prediction.name}{mask_suffix(prediction.geometry)}"
     if not arguments.save_probabilities:
         return mask, None
-    return mask, arguments.output / f"{prediction.name}_probabilities.nii.gz"
+    return mask, _probability_path(arguments, prediction.name)
+
+
+def _probability_path(arguments: argparse.Namespace, name: str) -> Path:
+    return arguments.output / f"{name}_probabilities.nii.gz"
 
 
 def _prepared(

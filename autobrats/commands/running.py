@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import shlex
 import signal
 import sys
 import threading
@@ -58,8 +59,9 @@ def run(
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        without = ", without --restart," if getattr(arguments, "restart", False) else ""
         print(
-            f"{parser.prog}: interrupted; what was finished is kept, and the same command goes on from there.",
+            f"{parser.prog}: interrupted; what was finished is kept, and the same command{without} goes on from there.",
             file=sys.stderr,
         )
         return 130
@@ -74,11 +76,29 @@ def run(
         return 1
 
 
+def dataset_options(arguments: argparse.Namespace) -> list[str]:
+    """The options that the user gave to find the dataset, for the commands that are shown."""
+    options = []
+    if arguments.workspace is not None:
+        options += ["-w", shlex.quote(str(arguments.workspace))]
+    if arguments.dataset is not None:
+        options += ["-d", arguments.dataset]
+    return options
+
+
 def positive(text: str) -> float:
     """The type of an argument that must be a number above zero."""
     value = float(text)
     if not value > 0:
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def not_negative(text: str) -> int:
+    """The type of an argument that must be a whole number from zero."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
     return value
 
 

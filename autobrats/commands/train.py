@@ -6,7 +6,15 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from autobrats.commands.running import add_dataset_arguments, count, new_parser, positive, run
+from autobrats.commands.running import (
+    add_dataset_arguments,
+    count,
+    dataset_options,
+    new_parser,
+    not_negative,
+    positive,
+    run,
+)
 
 if TYPE_CHECKING:
     from autobrats.training.cross_validation import FoldResult
@@ -40,12 +48,12 @@ def new_train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", metavar="D", help="cuda, cuda:1, mps or cpu (default: the best there is)")
     parser.add_argument(
         "--workers",
-        type=int,
+        type=not_negative,
         default=1,
         metavar="N",
         help="threads that prepare batches ahead; 0 for none (default: 1)",
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="instead of the plan's seed")
+    parser.add_argument("--seed", type=not_negative, metavar="S", help="instead of the plan's seed")
     return parser
 
 
@@ -68,19 +76,19 @@ def _train(arguments: argparse.Namespace) -> int:
         epochs=arguments.epochs,
         restart=arguments.restart,
         seed=arguments.seed,
-        loading_threads=max(0, arguments.workers),
+        loading_threads=arguments.workers,
     )
     results = train_folds(folder, arguments.configuration, arguments.folds, options, _print_fold)
     if results[-1].state == "stopped":
         return 130
     _print_table(arguments.configuration, results)
-    print("Next: autobrats_find_best_config")
+    print(" ".join(["Next: autobrats_find_best_config", *dataset_options(arguments)]))
     return 0
 
 
 def _print_fold(result: FoldResult) -> None:
     if result.state == "stopped":
-        print(f"Fold {result.fold} is stopped; the same command goes on from its checkpoint.")
+        print(f"Fold {result.fold} is stopped.")
     elif result.state == "was finished":
         print(f"Fold {result.fold} was finished already (--restart trains it anew).")
     else:

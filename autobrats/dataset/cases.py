@@ -51,4 +51,7 @@ class Dataset(Strict):
 
     def case(self, name: str) -> Case:
         """The case of that name (KeyError if there is none)."""
-        return next(case for case in self.cases if case.name == name)
+        for case in self.cases:
+            if case.name == name:
+                return case
+        raise KeyError(name)

@@ -54,9 +54,11 @@ def _read_files(images: Sequence[Path], masks: Sequence[Path], modalities: Seque
     found = Found("flat")
     by_case: dict[str, list[NamedFile]] = {}
     numbered: dict[str, dict[str, ImageFile]] = {}
+    with_mask = {image_stem(path) for path in masks}
     for path in images:
         stem = image_stem(path)
-        channel = _CHANNEL.match(stem)
+        # patient_0012 is a channel of "patient" unless there is a mask of the same name: then it is a case.
+        channel = None if stem in with_mask else _CHANNEL.match(stem)
         reading = read_name(stem)
         if channel and reading.suffix not in ("", channel[2]):
             reading = NameReading(None, "", stem, "")

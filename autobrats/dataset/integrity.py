@@ -62,8 +62,7 @@ class CheckedStudy:
 
 def expects_brains(modalities: Sequence[str], convention: Convention) -> bool:
     """Whether studies should be co-registered and skull-stripped: MR of brain tumours."""
-    mr = set(modalities) & set(MR_MODALITIES)
-    return len(mr) >= 2 or (len(mr) == 1 and not convention.exclusive)
+    return not set(modalities).isdisjoint(MR_MODALITIES) and not convention.exclusive
 
 
 def check_study(case: Case, modalities: Sequence[str], convention: Convention, brains: bool) -> CheckedStudy:

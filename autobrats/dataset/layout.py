@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,15 +61,6 @@ def list_folder(path: Path) -> Folder:
                 if suffix != ".nii" or stem not in images:
                     images[stem] = Path(entry.path)
     return Folder(path, tuple(images.values()), tuple(folders))
-
-
-def walk(root: Path, depth: int = MAXIMUM_DEPTH) -> Iterator[Folder]:
-    """The folder and those below it, down to ``depth`` levels, parents first."""
-    folder = list_folder(root)
-    yield folder
-    if depth > 0:
-        for below in folder.folders:
-            yield from walk(below, depth - 1)
 
 
 def what_is_there(root: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -28,7 +27,6 @@ from autobrats.errors import UserError
 LAYOUTS = ("brats", "flat", "nnunet", "msd", "csv")
 
 _SAMPLED_MASKS = 24
-_SAMPLING_S = 5.0
 
 
 def read_dataset(
@@ -60,6 +58,9 @@ def read_dataset(
         faults += [_missing_mask(case) for case in found.cases if case.mask is None]
     faults += _missing_modalities(found)
     meaning, evidence = _convention(found, convention, root)
+    if masks == "required" and not meaning.regions:
+        remedy = "check that the masks are those of these images"
+        faults.append(Fault("error", "", None, "no_labels", "no mask holds any label", remedy))
     if convention is None:
         faults += _doubtful_convention(found, meaning, evidence)
     dataset = Dataset(
@@ -171,16 +172,17 @@ def _convention(found: Found, wanted: str | Convention | None, root: Path) -> tu
     if isinstance(wanted, Convention):
         return wanted, "it was given"
     if isinstance(wanted, str):
-        values = _labels_of_sample(found.cases) if wanted == "plain" else {}
+        values = _labels_of(found.cases, len(found.cases)) if wanted == "plain" else {}
         return convention_named(wanted, set().union(*values.values())), "it was chosen by name"
     if found.convention is not None:
         return found.convention, "dataset.json says what the labels mean"
-    values = _labels_of_sample(found.cases)
     if len(set(found.modalities) & set(MR_MODALITIES)) >= 2:
         folder = "/".join(root.parts[-2:])
+        values = _labels_of(found.cases, _SAMPLED_MASKS)
         return detect_convention([case.name for case in found.cases], found.spellings, values, folder)
+    values = _labels_of(found.cases, len(found.cases))
     labels = sorted(set().union(*values.values()) - {0})
-    evidence = f"labels {', '.join(map(str, labels))}: each is its own region" if labels else "no mask could be read"
+    evidence = f"labels {', '.join(map(str, labels))}: each is its own region" if labels else "no mask holds a label"
     return plain_labels({f"label_{label}": label for label in labels}), evidence
 
 
@@ -202,12 +204,11 @@ def _doubtful_convention(found: Found, convention: Convention, evidence: str) ->
     return faults
 
 
-def _labels_of_sample(cases: Sequence[Case]) -> dict[str, set[int]]:
-    """By case, the integers in the masks of cases spread over the dataset; unreadable masks are passed over."""
+def _labels_of(cases: Sequence[Case], most: int) -> dict[str, set[int]]:
+    """By case, the integers in at most so many masks, spread over the dataset; unreadable ones are passed over."""
     with_mask = [case for case in cases if case.mask is not None]
-    count = min(len(with_mask), _SAMPLED_MASKS)
+    count = min(len(with_mask), most)
     values: dict[str, set[int]] = {}
-    started = time.monotonic()
     for index in range(count):
         case = with_mask[index * len(with_mask) // count]
         assert case.mask is not None
@@ -215,8 +216,6 @@ def _labels_of_sample(cases: Sequence[Case]) -> dict[str, set[int]]:
             values[case.name] = set(np.flatnonzero(np.bincount(read_mask(case.mask).ravel())).tolist())
         except UserError:
             continue
-        if time.monotonic() - started > _SAMPLING_S:
-            break
     return values
 
 

@@ -39,6 +39,10 @@ def read_csv(file: Path) -> Found | None:
         name = row[case_column]
         if not name or name in seen:
             raise UserError(f"{file} has {'a row without a case' if not name else f'the case {name} twice'}.")
+        if Path(name).name != name or name.startswith("."):
+            raise UserError(
+                f"{file} has a case called '{name}'; a name is part of file names: without / and no dot first."
+            )
         seen.add(name)
         images = {}
         for column, modality in columns.items():
@@ -66,8 +70,9 @@ def _image_columns(table: list[dict[str, str]], mask_column: str | None) -> dict
     """Modality by column: columns that are named after one, and others that hold image files."""
     columns = {}
     for column in table[0]:
-        values = [row.get(column, "") for row in table if row.get(column)]
-        if column == mask_column or not values or not all(image_suffix(Path(value)) for value in values):
+        values = [row[column] for row in table if not _is_empty(row.get(column, ""))]
+        named = canonical_modality(column) is not None and any(image_suffix(Path(value)) for value in values)
+        if column == mask_column or not values or not (named or all(image_suffix(Path(value)) for value in values)):
             continue
         columns[column] = canonical_modality(column) or column
     if len(set(columns.values())) < len(columns):
@@ -75,8 +80,12 @@ def _image_columns(table: list[dict[str, str]], mask_column: str | None) -> dict
     return columns
 
 
+def _is_empty(value: str) -> bool:
+    return value.strip().lower() in ("", "na", "n/a", "nan", "none")
+
+
 def _path(file: Path, case: str, value: str, faults: list[Fault]) -> Path | None:
-    if not value:
+    if _is_empty(value):
         return None
     path = (file.parent / value).resolve()
     if path.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from autobrats.dataset.cases import Case, ImageFile
+from autobrats.dataset.cases import Case, Dataset, ImageFile
 from autobrats.dataset.geometry import Geometry, by_times, geometry_of_file
 from autobrats.errors import UserError
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
+
+BYTES_A_VOXEL, WORKER_BYTES = 12, 300 * 2**20
+"""What reading and preprocessing takes for a voxel of each modality, and what a worker takes without any."""
 
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, RuntimeError, OverflowError, MemoryError, zlib.error),
@@ -65,6 +69,30 @@ class Study:
     present: list[bool]
     spacing_mm: tuple[float, float, float]
     geometry: Geometry
+
+
+def study_memory_gib(dataset: Dataset) -> float:
+    """About how much memory a process takes that reads and checks, or preprocesses, a study of the size of the first."""
+    file = next((image.path for case in dataset.cases for image in case.images.values() if image.path.is_file()), None)
+    if file is None:
+        return 0.0
+    try:
+        voxels = _count_voxels(file)
+    except _UNREADABLE:
+        return 0.0
+    return (BYTES_A_VOXEL * voxels * (len(dataset.modalities) + 1) + WORKER_BYTES) / 2**30
+
+
+def _count_voxels(path: Path) -> int:
+    """Of one channel, from the file's header alone."""
+    if image_suffix(path) in NIFTI_SUFFIXES:
+        return math.prod(nibabel.load(path).shape[:3])  # type: ignore[attr-defined]
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return math.prod(reader.GetSize()[:3])
 
 
 def read_volume(image: ImageFile, like: Geometry | None = None) -> Volume:

@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from autobrats.dataset.background import bounding_slices
 from autobrats.dataset.conventions import Convention
 from autobrats.evaluation.overlap import Overlap
-from autobrats.evaluation.surface import Percentile, bounding_box, surface_distances
+from autobrats.evaluation.surface import Percentile, surface_distances
 
 METRICS = (
     "dice",
@@ -64,7 +65,7 @@ def score_case(
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction and reference differ in shape: {prediction.shape} and {reference.shape}")
     total = prediction.size
-    box = bounding_box(
+    box = bounding_slices(
         (prediction | reference) if prediction.dtype.kind in "ui" else (prediction != 0) | (reference != 0)
     )
     if box is None:

@@ -13,6 +13,8 @@ import numpy as np
 from edt import edt
 from scipy.spatial import cKDTree
 
+from autobrats.dataset.background import bounding_slices
+
 Percentile = Literal["directed", "pooled"]
 """How a percentile Hausdorff distance is taken from the two directed sets of distances.
 
@@ -65,24 +67,13 @@ def surface_distances(
     """
     if prediction.shape != reference.shape:
         raise ValueError(f"the masks' shapes differ: {prediction.shape} and {reference.shape}")
-    box = bounding_box(prediction | reference)
+    box = bounding_slices(prediction | reference)
     if box is None or not prediction.any() or not reference.any():
         raise ValueError("an empty mask has no surface")
     predicted, referred = surface(prediction[box]), surface(reference[box])
     points = int(np.count_nonzero(predicted)) + int(np.count_nonzero(referred))
     directed = _by_maps if points * _VOXELS_PER_POINT > predicted.size else _by_trees
     return directed(predicted, referred, spacing_mm)
-
-
-def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """The smallest box around the non-zero voxels of a volume, or None if there are none."""
-    plane = np.asarray(mask.any(axis=0))
-    profiles = (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))
-    ends = [np.flatnonzero(profile) for profile in profiles]
-    if not len(ends[0]):
-        return None
-    z, y, x = (slice(int(end[0]), int(end[-1]) + 1) for end in ends)
-    return z, y, x
 
 
 def _by_maps(prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, float, float]) -> SurfaceDistances:

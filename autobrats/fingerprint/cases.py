@@ -8,14 +8,11 @@ import cc3d
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from autobrats.dataset.background import Box, bounding_box
+from autobrats.dataset.background import Box, bounding_box, is_bounded
 from autobrats.dataset.cases import Case
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.faults import Fault
 from autobrats.dataset.integrity import CheckedStudy, check_study
-
-SMALLEST_BACKGROUND = 0.01
-"""A study counts as bounded by a background if at least this share of its voxels holds no signal."""
 
 
 class Strict(BaseModel):
@@ -94,7 +91,7 @@ def measure(study: CheckedStudy, convention: Convention) -> CaseFingerprint:
     """Measure a study that was read and found usable."""
     geometry = next(iter(study.volumes.values())).geometry
     brain = np.logical_or.reduce(list(study.signal.values()))
-    bounded = 1 - np.count_nonzero(brain) / brain.size >= SMALLEST_BACKGROUND
+    bounded = is_bounded(brain)
     intensities = {}
     for modality, volume in study.volumes.items():
         inside = volume.voxels[study.signal[modality]] if bounded else volume.voxels.ravel()

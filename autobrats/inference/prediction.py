@@ -42,16 +42,25 @@ class Prediction:
 
     def save(self, path: Path, probabilities_path: Path | None = None) -> None:
         """Write the labels (and the region probabilities, 4D) exactly onto the grid of the study's reference image."""
-        write_mask(path, self.labels, self.geometry)
         if probabilities_path is not None:
             write_probabilities(probabilities_path, self.probabilities, self.geometry, self.regions)
+        write_mask(path, self.labels, self.geometry)  # last: it says that the study is done
 
 
-def writing_convention(study: str, model: Convention, wanted: Convention | None) -> tuple[Convention, str | None]:
+def writing_convention(
+    study: str, model: Convention, wanted: Convention | None, convention_of_names: str | None = None
+) -> tuple[Convention, str | None]:
     """In which convention a study's labels are written, and a sentence if that is not the model's.
 
-    ``wanted`` if it is given, else the convention that the study's name belongs to (a BraTS 2023 study predicted by a
-    model of BraTS 2021 has its enhancing tumour written as 3) if the model knows all its regions, else the model's.
+    ``wanted`` if it is given. Else the model's, unless the study's name is that of another year than the training cases'
+    names: a BraTS 2023 study predicted by a model of BraTS 2021 has its enhancing tumour written as 3. Only conventions of
+    BraTS with the same regions change like that.
+
+    Args:
+        study: its name.
+        model: the model's convention.
+        wanted: the user's choice.
+        convention_of_names: which convention the training cases' names belong to, if to one.
 
     Raises:
         UserError: if the model does not know a region of ``wanted``.
@@ -63,8 +72,13 @@ def writing_convention(study: str, model: Convention, wanted: Convention | None)
                 f"it knows {', '.join(model.regions)}."
             )
         return wanted, None
-    named = [KNOWN[name] for name in conventions_of_names([study]) if name in KNOWN]
-    if not named or set(named[0].regions) != set(model.regions) or named[0].labels == model.labels:
+    named = [KNOWN[name] for name in conventions_of_names([study]) if name in KNOWN and name != convention_of_names]
+    if (
+        not named
+        or model.name not in KNOWN
+        or set(named[0].regions) != set(model.regions)
+        or named[0].labels == model.labels
+    ):
         return model, None
     labels = ", ".join(f"{label} = {integer}" for label, integer in named[0].labels.items())
     return named[0], f"written in the study's convention {named[0].name} ({labels})"

@@ -29,7 +29,7 @@ from autobrats.inference.sliding_window import (
     predict_volume,
     window_size,
 )
-from autobrats.networks.building import build_network
+from autobrats.networks.building import build_network, check_patch_size
 from autobrats.networks.output import channel_names, region_probabilities
 from autobrats.plan import Configuration
 from autobrats.preprocessing.transform import Prepared, preprocess, to_study_grid
@@ -164,7 +164,9 @@ class Predictor:
         started = time.perf_counter()
         if isinstance(convention, str):
             convention = convention_named(convention, self.model.plan.convention.labels.values())
-        written, note = writing_convention(study.name, self.model.plan.convention, convention)
+        written, note = writing_convention(
+            study.name, self.model.plan.convention, convention, self.model.plan.convention_of_names
+        )
         warnings = [*self._about_missing(study), *self._about_memory(study), *([note] if note else [])]
         probabilities = to_study_grid(self._region_probabilities(study, on_window), study.prepared.placement)
         labels = decide_labels(probabilities, self.regions, written, self.model.best_config.threshold)
@@ -216,6 +218,8 @@ class Predictor:
         channels = channel_names(configuration.output, self.model.plan.convention)
         part = configuration.network
         network = build_network(part.name, part.options, len(configuration.modalities), len(channels))
+        key = f"configurations.{member.configuration}.inference.patch_size"
+        check_patch_size(network, key, configuration.inference.patch_size)
         try:
             network.load_state_dict(load_file(file))
         except Exception as error:
@@ -226,7 +230,9 @@ class Predictor:
         return network.eval()
 
     def _only_case(self, path: Path) -> Case:
-        cases, _ = read_studies(path, self.modalities)
+        cases, faults = read_studies(path, self.modalities)
+        if not cases and faults:
+            raise UserError(f"{path}: {faults[0].case}: {faults[0].message}; {faults[0].remedy}.")
         if len(cases) != 1:
             found = ", ".join(case.name for case in cases[:3])
             raise UserError(

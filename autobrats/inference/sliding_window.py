@@ -109,8 +109,11 @@ def common_divisor(networks: Sequence[Forward]) -> Size:
 
 
 def window_size(shape: Sequence[int], patch_size: Sequence[int], divisor: Sequence[int]) -> Size:
-    """The patch size, reduced along axes on which the volume, rounded up to the divisor, is smaller."""
-    sizes = [min(p, math.ceil(s / d) * d) for s, p, d in zip(shape, patch_size, divisor, strict=True)]
+    """The patch size, reduced along axes on which the volume, rounded up to the divisor, is smaller.
+
+    It stays at least twice the divisor, so that the network's coarsest stage has voxels to normalise over.
+    """
+    sizes = [min(p, max(2, math.ceil(s / d)) * d) for s, p, d in zip(shape, patch_size, divisor, strict=True)]
     return (sizes[0], sizes[1], sizes[2])
 
 

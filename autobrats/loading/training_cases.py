@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import psutil
 
+from autobrats.devices import GIB, available_ram_gib
 from autobrats.preprocessing.store import CaseStore
 
 MEMORY_SHARE = 0.4
@@ -46,7 +46,7 @@ def open_cases(store: CaseStore, names: Sequence[str], channels: Sequence[int] |
     lazy = [TrainingCase(name, store.images(name), store.mask(name), store.locations(name)) for name in names]
     keeps_all = channels is None or list(channels) == list(range(lazy[0].images.shape[0]))
     size = sum(case.images.dtype.itemsize * np.prod(case.images.shape) + np.prod(case.mask.shape) for case in lazy)
-    if size > MEMORY_SHARE * psutil.virtual_memory().available:
+    if size > MEMORY_SHARE * available_ram_gib() * GIB:
         if keeps_all:
             return lazy
         return [TrainingCase(c.name, _Channels(c.images, list(channels or [])), c.mask, c.locations) for c in lazy]

@@ -11,6 +11,7 @@ import torch
 
 from autobrats import registry
 from autobrats.dataset.cases import Dataset
+from autobrats.dataset.convention_detection import conventions_of_names
 from autobrats.devices import Machine
 from autobrats.fingerprint.dataset import DatasetFingerprint
 from autobrats.networks.output import channel_names
@@ -99,6 +100,7 @@ class Planner:
             dataset=self.dataset.name,
             modalities=self.dataset.modalities,
             convention=self.dataset.convention,
+            convention_of_names=self._convention_of_names(),
             preprocessing=self.preprocessing,
             folds=self.folds,
             seed=self.wishes.seed,
@@ -288,6 +290,10 @@ class Planner:
             f"averages {2 ** len(axes)} passes, which autobrats_predict --no-mirroring saves."
         )
         return Inference(patch_size=chosen.pool[0].patch_size, overlap=self.recipe.overlap, mirror_axes=axes)
+
+    def _convention_of_names(self) -> str | None:
+        proposed = conventions_of_names([case.name for case in self.dataset.cases])
+        return next(iter(proposed)) if len(proposed) == 1 else None
 
     # How the network and the patch are found.
 

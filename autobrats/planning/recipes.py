@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -56,8 +56,3 @@ def read_recipe(name: str) -> Recipe:
     if name not in recipe_names():
         raise UserError(f"There is no recipe '{name}'; known: {', '.join(recipe_names())}.")
     return read_model(recipes_folder() / f"{name}.json", Recipe)
-
-
-def part_with(part: Part, **options: Any) -> Part:
-    """The part with some options set."""
-    return Part(name=part.name, options={**part.options, **options})

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, RootModel
 
@@ -39,24 +40,26 @@ def make_splits(patients: Mapping[str, str], strata: Mapping[str, str], n_folds:
         n_folds: how many; 0 if there are too few patients, then only fold ``all`` can be trained.
         seed: of the shuffling.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
     if n_folds == 0:
         return Splits([])
     cases = sorted(patients)
     groups = [patients[case] for case in cases]
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a stratum smaller than the number of folds is no fault here
-        divided = list(splitter.split(cases, [strata[case] for case in cases], groups))
-    folds = [Fold(train=[cases[i] for i in train], val=[cases[i] for i in val]) for train, val in divided]
-    if any(not fold.val for fold in folds):
-        # Few patients of very different numbers of cases can leave a stratified fold empty.
-        from sklearn.model_selection import GroupKFold
-
-        divided = list(GroupKFold(n_folds, shuffle=True, random_state=seed).split(cases, groups=groups))
-        folds = [Fold(train=[cases[i] for i in train], val=[cases[i] for i in val]) for train, val in divided]
+    folds: list[Fold] = []
+    if max(Counter(strata[case] for case in cases).values()) >= n_folds:
+        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a stratum smaller than the number of folds is no fault here
+            folds = _folds(cases, splitter.split(cases, [strata[case] for case in cases], groups))
+    if not folds or any(not fold.val for fold in folds):
+        # Every stratum is small, or few patients of very different numbers of cases left a stratified fold empty.
+        folds = _folds(cases, GroupKFold(n_folds, shuffle=True, random_state=seed).split(cases, groups=groups))
     return Splits(folds)
+
+
+def _folds(cases: Sequence[str], divided: Iterable[tuple[Any, Any]]) -> list[Fold]:
+    return [Fold(train=[cases[i] for i in train], val=[cases[i] for i in val]) for train, val in divided]
 
 
 def read_splits(path: Path, patients: Mapping[str, str]) -> Splits:

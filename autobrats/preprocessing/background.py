@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from autobrats.dataset.background import background_value
-
-MINIMUM_SHARE = 0.01
-"""A single modality has a background only if so large a share of its voxels holds the background value."""
+from autobrats.dataset.background import background_value, is_bounded
 
 
 def foreground(images: np.ndarray, present: list[bool]) -> np.ndarray | None:
     """Which voxels of each modality carry signal, or None if the study has no background.
 
     A modality's background value is the one that fills all eight corners of its volume (zero in skull-stripped
-    studies, another constant in z-scored ones), else zero. In one modality alone single voxels may hold that value
-    by chance, so there it must fill a hundredth of the volume; several modalities that hold it together are outside
-    the brain.
+    studies, another constant in z-scored ones), else zero. Single voxels may hold that value by chance, so it must fill a
+    hundredth of the volume, in all modalities together.
 
     Args:
         images: float, (modality, z, y, x).
@@ -28,7 +24,5 @@ def foreground(images: np.ndarray, present: list[bool]) -> np.ndarray | None:
     signal = np.zeros(images.shape, bool)
     for index in np.flatnonzero(present):
         np.not_equal(images[index], background_value(images[index]), out=signal[index])
-    background = 1.0 - signal.any(0).mean()
-    if background == 1.0 or background < (MINIMUM_SHARE if sum(present) == 1 else np.finfo(float).tiny):
-        return None
-    return signal
+    together = np.asarray(signal.any(0))
+    return signal if together.any() and is_bounded(together) else None

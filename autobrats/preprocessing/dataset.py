@@ -17,7 +17,7 @@ from autobrats.preprocessing.store import CaseStore
 from autobrats.preprocessing.transform import preprocess, preprocess_mask
 from autobrats.workers import map_in_workers
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 """Raised when the stored files change their meaning, so that older ones are made again."""
 
 
@@ -62,15 +62,7 @@ def preprocess_dataset(
     Returns:
         The cases that failed; the others are stored.
     """
-    jobs = []
-    for case in dataset.cases:
-        made_from = fingerprint_of_sources(case, plan)
-        if made_from is None or not store.holds(case.name, made_from):
-            jobs.append(
-                Job(
-                    case, plan.modalities, plan.preprocessing, plan.convention, store.folder, made_from or "", plan.seed
-                )
-            )
+    jobs = [_job(case, plan, store) for case in dataset.cases if not is_preprocessed(case, plan, store)]
     total = len(dataset.cases)
     done = total - len(jobs)
     report = on_progress or (lambda done, total: None)
@@ -105,6 +97,12 @@ def preprocess_case(job: Job) -> None:
     )
 
 
+def is_preprocessed(case: Case, plan: Plan, store: CaseStore) -> bool:
+    """Whether the store holds the case whole, made from the files that are there now and as the plan says."""
+    made_from = fingerprint_of_sources(case, plan)
+    return made_from is not None and store.holds(case.name, made_from)
+
+
 def fingerprint_of_sources(case: Case, plan: Plan) -> str | None:
     """Hash of everything a stored case depends on: the plan's preprocessing, and the files' names, sizes and times.
 
@@ -126,6 +124,11 @@ def fingerprint_of_sources(case: Case, plan: Plan) -> str | None:
             return None
         facts[f"file {name}"] = [str(file.path), file.channel, status.st_size, status.st_mtime_ns]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _job(case: Case, plan: Plan, store: CaseStore) -> Job:
+    made_from = fingerprint_of_sources(case, plan) or ""
+    return Job(case, plan.modalities, plan.preprocessing, plan.convention, store.folder, made_from, plan.seed)
 
 
 def _describe(job: Job) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import shutil
 import time
@@ -20,6 +21,7 @@ from autobrats.evaluation.metrics_file import Metrics, read_metrics
 from autobrats.files import read_model, write_json
 from autobrats.plan import Configuration, Plan
 from autobrats.planning.splits import Splits, read_splits
+from autobrats.preprocessing.dataset import is_preprocessed
 from autobrats.preprocessing.store import CaseStore
 from autobrats.training.checkpoints import load_facts, save_weights
 from autobrats.training.job import TrainingJob
@@ -81,41 +83,45 @@ def train_folds(
     if name not in plan.configurations:
         raise UserError(f"The plan has no configuration '{name}'; it has: {', '.join(plan.configurations)}.")
     folds = [_checked_fold(fold, splits) for fold in dict.fromkeys(folds)]
-    _check_preprocessed(folder, dataset)
+    _check_preprocessed(folder, dataset, plan)
     deadline = None if options.max_hours is None else time.monotonic() + 3600 * options.max_hours
-    if options.restart:
-        for fold in folds:
-            RunDirectory(folder.run(name, fold)).clear()
-    left = sum(not RunDirectory(folder.run(name, fold)).is_finished for fold in folds)
+    left = sum(options.restart or not RunDirectory(folder.run(name, fold)).is_finished for fold in folds)
     results = []
     for fold in folds:
         run = RunDirectory(folder.run(name, fold))
-        if run.is_finished:
+        if run.is_finished and not options.restart:
             results.append(FoldResult(fold, "was finished", 0.0, _metrics(run)))
         else:
             hours = None if deadline is None else max(0.0, deadline - time.monotonic()) / 3600 / left
             left -= 1
             configuration = _with_length(plan.configurations[name], hours, options.epochs)
             job = _job(folder, dataset, plan, splits, name, configuration, fold, run, options)
-            results.append(train_fold(job))
+            results.append(train_fold(job, options.restart))
         on_fold(results[-1])
         if results[-1].state == "stopped":
             break
     return results
 
 
-def train_fold(job: TrainingJob) -> FoldResult:
-    """Train, validate and mark as finished; or stop in good order when asked to."""
+def train_fold(job: TrainingJob, restart: bool = False) -> FoldResult:
+    """Train, validate and mark as finished; or stop in good order when asked to.
+
+    Args:
+        restart: forget what the run has done so far, once it is sure that the plan can be trained.
+    """
     begun = time.monotonic()
-    _record_start(job)
     trainer = registry.build("trainer", job.configuration.trainer.name, job.configuration.trainer.options, job=job)
+    if restart:
+        job.run.clear()
+    _record_start(job)
     trainer.train()
     if trainer.stop_reason is not None:
         _log.warning(
-            "%s stopped by %s after iteration %d; the same command goes on from there.",
+            "%s stopped by %s after iteration %d; the same command%s goes on from there.",
             job.title,
             trainer.stop_reason,
             trainer.iteration,
+            ", without --restart," if restart else "",
         )
         return FoldResult(job.fold, "stopped", time.monotonic() - begun, None)
     facts = {"configuration": job.name, "fold": job.fold, "iterations": trainer.iteration}
@@ -140,11 +146,22 @@ def _record_start(job: TrainingJob) -> None:
     """
     described = job.configuration.model_dump(mode="json", exclude={"training", "inference", "why"})
     preprocessing = job.plan.preprocessing.model_dump(mode="json")
+    convention = job.plan.convention.model_dump(mode="json")
+    cases = hashlib.sha256(json.dumps([sorted(job.training_cases), sorted(job.validation_cases)]).encode()).hexdigest()
     before = job.run.read_manifest()
     if before and job.run.checkpoint_file.is_file():
-        if before["configuration"] != described or before.get("preprocessing") != preprocessing:
+        if [before.get(key) for key in ("configuration", "preprocessing", "convention")] != [
+            described,
+            preprocessing,
+            convention,
+        ]:
             raise UserError(
                 f"{job.title} was begun with another plan; go on with that plan, or forget the run with --restart."
+            )
+        if before.get("cases_sha256") != cases:
+            raise UserError(
+                f"{job.title} was begun with other training and validation cases; go on with the splits.json of that "
+                "time, or forget the run with --restart."
             )
         if before["seed"] != job.seed:
             raise UserError(f"{job.title} was begun with --seed {before['seed']}; go on with it, or use --restart.")
@@ -157,9 +174,11 @@ def _record_start(job: TrainingJob) -> None:
         plan_sha256=hashlib.sha256(job.plan.model_dump_json().encode()).hexdigest(),
         configuration=described,
         preprocessing=preprocessing,
+        convention=convention,
         training=job.configuration.training.model_dump(mode="json"),
         training_cases=len(job.training_cases),
         validation_cases=len(job.validation_cases),
+        cases_sha256=cases,
         machine=machine_facts(job.run.path).model_dump(mode="json"),
     )
 
@@ -215,13 +234,13 @@ def _checked_fold(fold: str, splits: Splits) -> str:
     return fold
 
 
-def _check_preprocessed(folder: DatasetFolder, dataset: Dataset) -> None:
-    stored = set(CaseStore(folder.preprocessed).names())
-    missing = [case.name for case in dataset.cases if case.name not in stored]
+def _check_preprocessed(folder: DatasetFolder, dataset: Dataset, plan: Plan) -> None:
+    store = CaseStore(folder.preprocessed)
+    missing = [case.name for case in dataset.cases if not is_preprocessed(case, plan, store)]
     if missing:
         raise UserError(
-            f"{len(missing)} cases are not preprocessed (the first is {missing[0]}); run autobrats_plan again, it goes on "
-            "where it stopped."
+            f"{len(missing)} cases are not preprocessed as the plan says (the first is {missing[0]}); run autobrats_plan "
+            "again, it goes on where it stopped."
         )
 
 

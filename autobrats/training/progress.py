@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 FIGURE_EVERY_S = 30.0
 LINE_EVERY_S = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 class Progress(Hook):
@@ -86,7 +89,10 @@ class Progress(Hook):
     def _draw(self, trainer: Trainer) -> None:
         from autobrats.reporting.progress_figure import write_progress_figure
 
-        write_progress_figure(self.job.run.progress_figure, trainer.history, title=self.job.title)
+        try:
+            write_progress_figure(self.job.run.progress_figure, trainer.history, title=self.job.title)
+        except OSError as error:
+            _log.warning("%s cannot be written (%s); the training goes on.", self.job.run.progress_figure, error)
         self._last_figure = time.perf_counter()
 
 

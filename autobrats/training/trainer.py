@@ -18,7 +18,7 @@ from autobrats import registry
 from autobrats.loading.batches import Batch, BatchLoader, ChannelTable
 from autobrats.loading.training_cases import TrainingCase, open_cases
 from autobrats.losses.segmentation_loss import SegmentationLoss
-from autobrats.networks.building import build_network
+from autobrats.networks.building import build_network, check_patch_size
 from autobrats.networks.output import channel_names
 from autobrats.training import checkpoints
 from autobrats.training.averaging import AveragedNetwork
@@ -54,6 +54,7 @@ class Trainer:
         self.job, self.configuration, self.device = job, job.configuration, job.device
         torch.manual_seed(job.seed_of("weights"))
         self.network = self.build_network().to(self.device)
+        self._check_patch_sizes()
         if self.device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -72,6 +73,12 @@ class Trainer:
         self._elapsed_before_s, self._started = 0.0, time.perf_counter()
         self._loss_sum, self._loss_count = 0.0, 0
         self.hooks = self.build_hooks()
+
+    def _check_patch_sizes(self) -> None:
+        key = f"configurations.{self.job.name}"
+        for index, entry in enumerate(self.configuration.pool):
+            check_patch_size(self.network, f"{key}.pool.{index}.patch_size", entry.patch_size)
+        check_patch_size(self.network, f"{key}.inference.patch_size", self.configuration.inference.patch_size)
 
     # What a variant may decide otherwise.
 
@@ -121,12 +128,12 @@ class Trainer:
 
     def build_hooks(self) -> list[Hook]:
         """What happens beside the steps, in this order."""
-        hooks: list[Hook] = [StopOnSignal(), QuickValidation(self.job), Progress(self.job)]
+        hooks: list[Hook] = [StopOnSignal(), QuickValidation(self.job)]
         if self.configuration.training.max_hours is not None:
             budget_s = self.configuration.training.max_hours * 3600
             validation_s = estimate_validation(self.job, self.network)
             hooks.append(TimeBudget(budget_s, validation_s, self.job.most_iterations))
-        return [*hooks, PeriodicCheckpoint()]
+        return [*hooks, PeriodicCheckpoint(), Progress(self.job)]
 
     def compute_loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""

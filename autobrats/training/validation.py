@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from autobrats.dataset.volumes import read_mask
+from autobrats.dataset.volumes import read_mask, read_volume
 from autobrats.evaluation.cases import score_case
 from autobrats.evaluation.metrics_file import CaseMetrics, Metrics, build_metrics, case_metrics, write_metrics
 from autobrats.evaluation.overlap import Overlap
@@ -34,10 +34,11 @@ def estimate_validation(job: TrainingJob, network: nn.Module) -> Callable[[float
     """A function that estimates the final validation's seconds from those of a training step."""
     inference = job.configuration.inference
     forwards, fixed_s = 0, 3.0
-    for index, name in enumerate(job.validation_cases):
+    tested_without = _tested_without(job)
+    for name in job.validation_cases:
         placement = job.store.properties(name).placement
         window = window_size(placement.shape, inference.patch_size, divisor_of(network))
-        tests = 1 + len(job.configuration.modalities) if _is_tested_without(job, index) else 0
+        tests = 1 + len(job.configuration.modalities) if name in tested_without else 0
         passes = 2 ** len(inference.mirror_axes) + tests
         forwards += passes * len(window_starts(placement.shape, window, inference.overlap))
         fixed_s += 1e-8 * math.prod(placement.study_shape)
@@ -46,9 +47,7 @@ def estimate_validation(job: TrainingJob, network: nn.Module) -> Callable[[float
     return lambda step_s: 1.2 * (fixed_s + steps * step_s)
 
 
-def validate(
-    job: TrainingJob, network: nn.Module, on_case: Callable[[int, int], None] = lambda done, total: None
-) -> Metrics:
+def validate(job: TrainingJob, network: nn.Module) -> Metrics:
     """Predict every validation case whole, keep its probabilities, score it on the study's own grid.
 
     Cases that an interrupted validation has predicted already are not predicted again.
@@ -56,23 +55,23 @@ def validate(
     Args:
         job: whose validation cases and run directory.
         network: trained; on the job's device.
-        on_case: called with the number of cases done and of all.
     """
     network.eval()
+    _log.info("%s: validating %d cases.", job.title, len(job.validation_cases))
+    tested_without = _tested_without(job)
     scored: dict[str, CaseMetrics] = {}
     without: dict[str, list[float]] = {modality: [] for modality in job.configuration.modalities}
     complete: list[float] = []
-    for index, name in enumerate(job.validation_cases):
+    for name in job.validation_cases:
         path = job.run.probability_file(name)
         if not path.is_file():
             _predict(job, network, name)
         scores = _score(job, name)
         scored[name] = scores
-        if _is_tested_without(job, index):
+        if name in tested_without:
             complete.append(_quick_dice(job, network, name, None))
             for channel, modality in enumerate(job.configuration.modalities):
                 without[modality].append(_quick_dice(job, network, name, channel))
-        on_case(index + 1, len(job.validation_cases))
     metrics = build_metrics(job.name, scored)
     write_metrics(job.run.metrics_file, metrics)
     if complete:
@@ -87,8 +86,13 @@ def validate(
     return metrics
 
 
-def _is_tested_without(job: TrainingJob, index: int) -> bool:
-    return len(job.configuration.modalities) > 1 and index < MISSING_MODALITY_CASES
+def _tested_without(job: TrainingJob) -> set[str]:
+    """The first cases that have all modalities of the network, if those are several."""
+    if len(job.channels) < 2:
+        return set()
+    present = {name: job.store.properties(name).present for name in job.validation_cases}
+    complete = [name for name in job.validation_cases if all(present[name][channel] for channel in job.channels)]
+    return set(complete[:MISSING_MODALITY_CASES])
 
 
 def _predict(job: TrainingJob, network: nn.Module, name: str) -> None:
@@ -128,7 +132,10 @@ def _score(job: TrainingJob, name: str) -> CaseMetrics:
     assert case.mask is not None
     labels = to_volume(job.plan.convention.decide(probabilities)[None], box, shape)[0]
     placement = job.store.properties(name).placement
-    scores = score_case(labels, read_mask(case.mask), job.plan.convention, placement.study_spacing_mm)
+    # A mask without a position of its own is oriented like the study's first image, as in preprocessing.
+    first = next(case.images[modality] for modality in job.plan.modalities if modality in case.images)
+    reference = read_mask(case.mask, read_volume(first).geometry)
+    scores = score_case(labels, reference, job.plan.convention, placement.study_spacing_mm)
     return case_metrics(case.patient, scores, int(job.fold))
 
 

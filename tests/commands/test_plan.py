@@ -127,6 +127,46 @@ def test_a_plan_that_was_trained_with_is_kept(studies, workspace, capsys) -> Non
     assert "In no fold, and so only in fold 'all': 1 case, the first is BraTS2021_00009." in capsys.readouterr().out
 
 
+def test_another_dataset_of_the_same_name_is_refused(studies, workspace, tmp_path, capsys) -> None:
+    assert plan_it(studies) == 0
+    before = {path: path.read_bytes() for path in (workspace / "glioma").glob("*.json")}
+    other = tmp_path / "other" / "glioma"
+    for index in range(3):
+        write_study(other, f"BraTS2020_{index:05d}", index)
+    assert plan_it(other) == 2
+    assert f"is that of {studies}; give this one another name with -d" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in (workspace / "glioma").glob("*.json")}
+    assert plan_it(other, "-d", "other") == 0
+
+
+def test_a_dataset_that_does_not_fit_its_trainings_changes_nothing(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    folder = workspace / "glioma"
+    (folder / "runs" / "3d_fullres" / "fold_0").mkdir(parents=True)
+    before = {path: path.read_bytes() for path in folder.glob("*.json")}
+    shutil.rmtree(studies / "BraTS2021_00003")
+    assert plan_it(studies) == 2
+    assert "'BraTS2021_00003', which the dataset does not have. Correct it, or" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in folder.glob("*.json")}
+
+
+def test_own_folds_do_not_replace_those_that_were_trained_with(studies, workspace, tmp_path, capsys) -> None:
+    assert plan_it(studies) == 0
+    (workspace / "glioma" / "runs" / "3d_fullres" / "fold_0").mkdir(parents=True)
+    names = [f"BraTS2021_{index:05d}" for index in range(6)]
+    folds = [{"train": names[:3], "val": names[3:]}, {"train": names[3:], "val": names[:3]}]
+    (tmp_path / "mine.json").write_text(json.dumps(folds))
+    assert plan_it(studies, "--splits", str(tmp_path / "mine.json")) == 2
+    assert "replace it with --splits and --overwrite" in capsys.readouterr().err
+    assert plan_it(studies, "--splits", str(tmp_path / "mine.json"), "--overwrite") == 0
+    assert read_json(workspace / "glioma" / "splits.json") == folds
+
+
+def test_the_next_command_finds_the_dataset(studies, workspace, capsys) -> None:
+    assert plan_it(studies, "-w", str(workspace), "-d", "mine") == 0
+    assert f"Next: autobrats_train 3d_fullres 0 -w {workspace} -d mine" in capsys.readouterr().out
+
+
 def test_own_folds_are_taken_and_kept(studies, workspace, tmp_path, capsys) -> None:
     names = [f"BraTS2021_{index:05d}" for index in range(6)]
     folds = [{"train": names[:3], "val": names[3:]}, {"train": names[3:], "val": names[:3]}]

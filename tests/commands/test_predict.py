@@ -98,7 +98,6 @@ def test_inputs_are_never_overwritten(model, tmp_path, capsys):
         (("--overlap", "1.5"), "overlap"),
         (("--convention", "brats1999"), "There is no convention 'brats1999'"),
         (("--convention", "brats2024"), "does not know RC"),
-        (("--workers", "-1"), "workers"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_code_2(arguments, sentence, model, studies, tmp_path, capsys):
@@ -114,6 +113,35 @@ def test_without_a_model_the_workspace_is_looked_at(studies, tmp_path, workspace
     (workspace / "glioma" / "dataset.json").write_text("{}")
     assert _predict("-i", studies, "-o", tmp_path / "out") == 2
     assert "run autobrats_find_best_config" in capsys.readouterr().err
+
+
+def test_a_negative_number_of_workers_is_refused(model, studies, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        _predict("-i", studies, "-o", tmp_path / "out", "-m", model, "--workers", "-1")
+    assert ended.value.code == 2
+    assert "--workers: must be 0 or more, got -1" in capsys.readouterr().err
+
+
+def test_files_that_are_not_needed_may_be_missing(model, studies, tmp_path, capsys):
+    rows = [
+        f"{study.name},{study.name}/{study.name}_t1ce.nii.gz,gone_{study.name}.nii.gz,gone_seg.nii.gz\n"
+        for study in sorted(studies.iterdir())
+    ]
+    (studies / "table.csv").write_text("case,t1c,t2,mask\n" + "".join(rows))
+    out = tmp_path / "out"
+    assert _predict("-i", studies / "table.csv", "-o", out, "-m", model, "--no-mirroring") == 0
+    assert len(list(out.glob("*.nii.gz"))) == 3 and not (out / "failures.csv").exists()
+    told = capsys.readouterr()
+    assert "3 of 3 studies predicted" in told.out and "BraTS2021_90000: table.csv names it" in told.err
+
+
+def test_continue_asks_for_the_probabilities_as_well(model, studies, tmp_path, capsys):
+    arguments = ("-i", studies, "-o", tmp_path / "out", "-m", model, "--no-mirroring", "--continue")
+    assert _predict(*arguments) == 0
+    assert _predict(*arguments, "--save-probabilities") == 0
+    assert len(list((tmp_path / "out").glob("*_probabilities.nii.gz"))) == 3
+    assert _predict(*arguments, "--save-probabilities") == 0
+    assert "0 studies to predict (3 already done)" in capsys.readouterr().out
 
 
 @pytest.mark.realdata

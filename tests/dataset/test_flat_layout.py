@@ -49,3 +49,26 @@ def test_files_without_a_modality_are_studies_of_the_only_one(tmp_path, write_im
     ]
     (case,), _ = read_studies(tmp_path / "hippocampus_118.nii.gz", ["MRI"])
     assert case.name == "hippocampus_118"
+
+
+def test_numbers_of_cases_are_not_numbers_of_channels(tmp_path, write_image, write_mask_file):
+    for number in (1, 2, 12):
+        write_image(tmp_path / "images" / f"patient_{number:04d}.nii.gz", seed=number)
+        write_mask_file(tmp_path / "labels" / f"patient_{number:04d}.nii.gz")
+    dataset, faults = read_dataset(tmp_path, name="numbered")
+    assert [case.name for case in dataset.cases] == ["patient_0001", "patient_0002", "patient_0012"]
+    assert dataset.modalities == ["image"] and not faults
+
+
+def test_a_label_of_a_single_case_is_found(tmp_path, write_image, write_mask_file):
+    for number in range(40):
+        write_image(tmp_path / "images" / f"p{number}.nii.gz")
+        write_mask_file(tmp_path / "labels" / f"p{number}.nii.gz", (1, 7) if number == 23 else (1,))
+    assert read_dataset(tmp_path, name="rare")[0].convention.labels == {"label_1": 1, "label_7": 7}
+
+
+def test_masks_without_any_label_are_told(tmp_path, write_image, write_mask_file):
+    write_image(tmp_path / "images" / "a.nii.gz")
+    write_mask_file(tmp_path / "labels" / "a.nii.gz", ())
+    _, faults = read_dataset(tmp_path, name="empty")
+    assert ("error", "no_labels") in {(fault.severity, fault.kind) for fault in faults}

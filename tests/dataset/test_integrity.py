@@ -163,8 +163,8 @@ def test_few_patients(patients, said):
 
 
 def test_where_brains_are_expected():
-    assert expects_brains(["t1n", "t2f"], plain_labels({"a": 1}))
-    assert expects_brains(["t1c"], BRATS)
+    assert expects_brains(["t1c"], BRATS) and expects_brains(["t1n", "t2f"], BRATS)
+    assert not expects_brains(["t1n", "t2w"], plain_labels({"liver": 1}))
     assert not expects_brains(["t1n"], plain_labels({"hippocampus": 1}))
     assert not expects_brains(["MRI"], plain_labels({"Anterior": 1, "Posterior": 2}))
 

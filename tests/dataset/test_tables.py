@@ -71,6 +71,23 @@ def test_a_csv_is_a_dataset(folder):
     assert [case.name for case in cases] == ["one", "BraTS-GLI-00001-002"]
 
 
+def test_a_modality_that_some_cases_lack_keeps_its_column(folder):
+    table = folder / "studies.csv"
+    image = "A/A_t1ce.nii.gz"
+    table.write_text(f"case,t1c,t2f,site\nA,{image},NA,x\nB,{image},{image},NA\nC,{image},scan7,y\n")
+    dataset, faults = read_dataset(table, name="table", masks="optional")
+    assert dataset.modalities == ["t1c", "t2f"]
+    assert [list(case.images) for case in dataset.cases] == [["t1c"], ["t1c", "t2f"], ["t1c"]]
+    assert ("C", "missing_file") in {(fault.case, fault.kind) for fault in faults}
+
+
+@pytest.mark.parametrize("name", ["site1/p01", "../p01", ".p01"])
+def test_a_case_s_name_must_do_for_files(folder, name):
+    (folder / "studies.csv").write_text(f"case,t1c\n{name},a.nii.gz\n")
+    with pytest.raises(UserError, match=f"a case called '{name}'; a name is part of file names"):
+        read_dataset(folder / "studies.csv", name="table")
+
+
 def test_a_csv_without_images_or_with_a_case_twice(folder):
     table = folder / "studies.csv"
     table.write_text("case,age\na,3\n")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from autobrats.dataset.background import bounding_slices
 from autobrats.evaluation import surface
-from autobrats.evaluation.surface import bounding_box, surface_distances
+from autobrats.evaluation.surface import surface_distances
 
 ANISOTROPIC = (3.0, 0.7, 1.3)
 
@@ -116,8 +117,8 @@ def test_an_empty_mask_has_no_surface() -> None:
         surface_distances(empty, empty, (1, 1, 1))
 
 
-def test_bounding_box_is_tight() -> None:
+def test_bounding_slices_are_tight() -> None:
     mask = np.zeros((6, 7, 8), bool)
-    assert bounding_box(mask) is None
+    assert bounding_slices(mask) is None
     mask[1, 6, 3] = mask[4, 2, 5] = True
-    assert bounding_box(mask) == (slice(1, 5), slice(2, 7), slice(3, 6))
+    assert bounding_slices(mask) == (slice(1, 5), slice(2, 7), slice(3, 6))

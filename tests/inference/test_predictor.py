@@ -96,6 +96,15 @@ def test_which_convention_is_written():
     assert writing_convention("BraTS-GLI-00005-000", hippocampus, None) == (hippocampus, None)
 
 
+def test_a_dataset_that_numbers_its_labels_in_its_own_way_is_written_so():
+    """The studies' names are those of BraTS 2021, but the training cases' masks had other integers."""
+    renumbered = KNOWN["brats2017"].model_copy(update={"name": "dataset.json", "labels": {"ED": 1, "NCR": 2, "ET": 3}})
+    assert writing_convention("BraTS2021_00002", renumbered, None) == (renumbered, None)
+    model = KNOWN["brats2023"]
+    assert writing_convention("BraTS2021_00002", model, None, "brats2017") == (model, None)
+    assert writing_convention("BraTS2021_00002", model, None, "brats2023")[0] == KNOWN["brats2017"]
+
+
 def test_slabs_do_not_change_the_labels():
     random = np.random.default_rng(0)
     for convention in (KNOWN["brats2017"], plain_labels({"anterior": 1, "posterior": 2})):

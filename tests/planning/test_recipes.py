@@ -10,7 +10,7 @@ import pytest
 from autobrats import registry
 from autobrats.errors import UserError
 from autobrats.planning import recipes
-from autobrats.planning.recipes import part_with, read_recipe, recipe_names, recipes_folder
+from autobrats.planning.recipes import read_recipe, recipe_names, recipes_folder
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -40,10 +40,3 @@ def test_a_wrong_key_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         UserError, match=r"unknown key 'augmentation\.rotation_degree'; allowed there: .*rotation_degrees"
     ):
         read_recipe("mine")
-
-
-def test_a_part_with_another_option_leaves_the_first_as_it_was() -> None:
-    part = read_recipe("default").optimiser
-    changed = part_with(part, learning_rate=0.5)
-    assert changed.options["learning_rate"] == 0.5 and part.options["learning_rate"] != 0.5
-    assert changed.options["weight_decay"] == part.options["weight_decay"]

@@ -51,6 +51,16 @@ def test_few_patients_of_very_different_sizes_leave_no_fold_empty(seed: int) -> 
     assert sorted({patients[case] for fold in folds for case in fold.val}) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("strata", "n_folds"), [(["HGG"] * 4 + ["LGG"] * 4, 5), (["a", "a", "b"], 3), (["a", "b"], 2), ([*"abcde"], 5)]
+)
+def test_strata_smaller_than_the_number_of_folds(strata: list[str], n_folds: int) -> None:
+    patients = {f"case{index}": f"patient{index}" for index in range(len(strata))}
+    splits = make_splits(patients, dict(zip(patients, strata, strict=True)), n_folds, 0)
+    assert len(splits.folds) == n_folds and all(fold.train and fold.val for fold in splits.folds)
+    assert sorted(case for fold in splits.folds for case in fold.val) == sorted(patients)
+
+
 def test_own_folds_in_the_form_of_nnunet(tmp_path: Path) -> None:
     file = tmp_path / "splits_final.json"
     file.write_text(json.dumps([{"train": ["a1", "a2"], "val": ["b"]}, {"train": ["b"], "val": ["a1", "a2"]}]))

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,9 @@ from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import read_metrics
 from autobrats.evaluation.probability_file import read_probabilities, to_volume
 from autobrats.files import read_model, write_json
-from autobrats.plan import Inference, Plan
+from autobrats.plan import Inference, Part, PatchBatch, Plan
+from autobrats.preprocessing.dataset import preprocess_dataset
+from autobrats.preprocessing.store import CaseStore
 from autobrats.training import cross_validation
 from autobrats.training import validation as validation_module
 from autobrats.training.checkpoints import load_facts, load_tensors
@@ -135,13 +138,67 @@ def test_a_budget_is_shared_by_the_folds_that_are_left(tiny: DatasetFolder, monk
     train(tiny, "2")
     hours = []
 
-    def spend_half(job: Any) -> FoldResult:
+    def spend_half(job: Any, restart: bool) -> FoldResult:
         hours.append(job.configuration.training.max_hours)
         return FoldResult(job.fold, "finished", 0.0, None)
 
     monkeypatch.setattr(cross_validation, "train_fold", spend_half)
     train(tiny, "0", "1", "2", max_hours=4)
     assert hours == pytest.approx([2.0, 4.0], abs=0.01)  # the first took no time: all is left to the second
+
+
+def test_a_store_of_another_plan_is_not_trained_on(tiny: DatasetFolder) -> None:
+    plan = read_model(tiny.plan_file, Plan)
+    plan.preprocessing.spacing_mm = (8.0, 8.0, 8.0)
+    write_json(tiny.plan_file, plan)
+    with pytest.raises(UserError, match="6 cases are not preprocessed as the plan says"):
+        train(tiny)
+
+
+def test_a_run_does_not_go_on_with_other_cases(tiny: DatasetFolder) -> None:
+    train(tiny, "0", "1", epochs=1)
+    for fold in ("0", "1"):
+        run_of(tiny, fold).finished_file.unlink()
+    splits = json.loads(tiny.splits_file.read_text())
+    splits[0]["train"].remove(splits[0]["train"][0])
+    write_json(tiny.splits_file, splits)
+    with pytest.raises(UserError, match="begun with other training and validation cases"):
+        train(tiny, "0")
+    train(tiny, "1")
+
+
+def test_a_restart_forgets_nothing_if_the_plan_cannot_be_trained(tiny: DatasetFolder) -> None:
+    train(tiny, "0", "1")
+    edit_plan(tiny, loss=Part(name="dice_cross_entropy", options={"smoth": 1}))
+    with pytest.raises(UserError, match="no option 'smoth'"):
+        train(tiny, "0", "1", restart=True)
+    assert run_of(tiny, "0").is_finished and run_of(tiny, "1").is_finished
+
+
+def test_patches_that_the_network_cannot_take_are_told(tiny: DatasetFolder) -> None:
+    edit_plan(tiny, pool=[PatchBatch(patch_size=(16, 18, 16), batch_size=1)])
+    with pytest.raises(UserError, match=r"pool.0.patch_size is \[16, 18, 16\]; its network needs multiples of 4, 4 and 4"):
+        train(tiny)
+
+
+def test_a_mask_without_a_position_lies_like_its_images(tiny: DatasetFolder) -> None:
+    """Its qform and sform codes are 0, so that nibabel would lay it otherwise than the images."""
+    train(tiny)
+    before = read_metrics(run_of(tiny).metrics_file)
+    dataset = read_model(tiny.dataset_file, Dataset)
+    for case in dataset.cases:
+        mask = nibabel.load(case.mask.path)
+        flipped = nibabel.load(next(iter(case.images.values())).path).affine @ np.diag([-1.0, -1, 1, 1])
+        voxels = np.asarray(mask.dataobj)
+        image = nibabel.Nifti1Image(voxels, None)
+        image.header.set_zooms(np.abs(np.diag(flipped)[:3]))
+        nibabel.save(image, case.mask.path)
+    assert preprocess_dataset(dataset, read_model(tiny.plan_file, Plan), CaseStore(tiny.preprocessed), workers=0) == []
+    train(tiny, restart=True)
+    after = read_metrics(run_of(tiny).metrics_file)
+    assert {name: case.regions for name, case in after.cases.items()} == {
+        name: case.regions for name, case in before.cases.items()
+    }
 
 
 def test_an_interrupted_validation_goes_on(tiny: DatasetFolder, monkeypatch: pytest.MonkeyPatch) -> None:
