@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint format benchmark clean
+.PHONY: demo test test-slow lint format benchmark benchmark-training clean
 
 # Generated studies through all four commands, with a score table at the end.
 demo: .venv/.installed
@@ -30,6 +30,12 @@ benchmark: .venv/.installed
 	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/planning.py $(AUTOBRATS_REALDATA)/Dataset004_Hippocampus
 	$(BIN)/python benchmarks/memory.py
+
+# A plain MONAI U-Net beside a fold that was trained: WORKSPACE and MINUTES say which and how long.
+WORKSPACE ?= autobrats_workspace
+MINUTES ?= 10
+benchmark-training: .venv/.installed
+	$(BIN)/python benchmarks/training.py -w $(WORKSPACE) --minutes $(MINUTES)
 
 # torch comes first and pinned: an unpinned torch may bring gigabytes of another build.
 .venv/.installed: setup.py constraints.txt

@@ -17,7 +17,10 @@ class BuildWithPlans(build_py):
     def run(self) -> None:
         super().run()
         if not self.editable_mode:
-            for recipe in sorted((ROOT / "plans").glob("*.json")):
+            recipes = sorted((ROOT / "plans").glob("*.json"))
+            if not recipes:
+                raise FileNotFoundError(f"{ROOT / 'plans'} holds no recipes; an autobrats without them cannot plan.")
+            for recipe in recipes:
                 target = Path(self.build_lib) / "autobrats" / "plans" / recipe.name
                 self.mkpath(str(target.parent))
                 self.copy_file(str(recipe), str(target))

@@ -134,6 +134,12 @@ class Configuration(Strict):
     optimiser: Part
     schedule: Part
     trainer: Part
+    hooks: list[Part] = Field(
+        default_factory=lambda: [Part(name=name) for name in ("quick_validation", "periodic_checkpoint", "progress")]
+    )
+    """What happens beside the training steps, in this order."""
+    validation: Part = Part(name="whole_volumes")
+    """How the held-back cases are scored in the end."""
     training: Training
     inference: Inference
     why: dict[str, str] = Field(default_factory=dict)

@@ -30,6 +30,12 @@ _OUR_PARTS: dict[str, dict[str, str]] = {
         "cosine": "autobrats.training.schedules:Cosine",
     },
     "trainer": {"trainer": "autobrats.training.trainer:Trainer"},
+    "hook": {
+        "quick_validation": "autobrats.training.quick_validation:QuickValidation",
+        "periodic_checkpoint": "autobrats.training.saving:PeriodicCheckpoint",
+        "progress": "autobrats.training.progress:Progress",
+    },
+    "validation": {"whole_volumes": "autobrats.training.validation:validate"},
 }
 
 

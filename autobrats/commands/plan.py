@@ -247,12 +247,14 @@ def _decide(
     from autobrats.plan import Plan
     from autobrats.planning.explain import explain, summarise
     from autobrats.planning.generated_files import is_edited, write_generated
+    from autobrats.planning.plan_check import check_plan
     from autobrats.planning.planner import Planner, Wishes
     from autobrats.planning.recipes import read_recipe
 
     reason = _reason_to_keep(folder, folder.plan_file, is_edited)
     if reason and not arguments.overwrite:
         plan = read_model(folder.plan_file, Plan)
+        check_plan(plan)
         if (plan.modalities, plan.convention) != (dataset.modalities, dataset.convention):
             raise UserError(
                 f"{folder.plan_file} is kept because {reason}, but its modalities or its convention are not those that were "

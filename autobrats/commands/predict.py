@@ -115,6 +115,8 @@ def predict(arguments: argparse.Namespace) -> int:
         try:
             if isinstance(study, Exception):
                 raise study
+            told = predictor.warnings_about(study)
+            _print_warnings(case.name, told)
             prediction = predictor.predict_prepared(study, convention=convention)
             mask, probabilities = _paths(arguments, prediction)
             prediction.save(mask, probabilities)
@@ -129,8 +131,7 @@ def predict(arguments: argparse.Namespace) -> int:
         left = (time.perf_counter() - started) / number * (len(waiting) - number)
         ahead = f", about {_duration(left)} left" if number < len(waiting) else ""
         print(f"{number}/{len(waiting)} {case.name}: {prediction.seconds:.1f} s{ahead} -> {mask.name}", flush=True)
-        for warning in prediction.warnings:
-            print(f"    {case.name}: {warning}", file=sys.stderr, flush=True)
+        _print_warnings(case.name, [warning for warning in prediction.warnings if warning not in told])
     _report_failures(arguments.output, failures)
     print(
         f"{done} of {len(waiting)} studies predicted in {_duration(time.perf_counter() - started)}: {arguments.output}"
@@ -231,6 +232,11 @@ def _say_what_will_be_done(predictor: Predictor, device: str, count: int, skippe
     print(f"device: {device}; {cost}; {len(members)} network{'s'[: len(members) != 1]}")
     done = f" ({skipped} already done)" if skipped else ""
     print(f"{count} stud{'y' if count == 1 else 'ies'} to predict{done}", flush=True)
+
+
+def _print_warnings(case: str, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"    {case}: {warning}", file=sys.stderr, flush=True)
 
 
 def _report_failures(output: Path, failures: list[tuple[str, str]]) -> None:

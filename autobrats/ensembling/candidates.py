@@ -116,8 +116,9 @@ def _changed_since(run: RunDirectory, configuration: Configuration, plan: Plan) 
     manifest = run.read_manifest()
     trained: dict[str, Any] = manifest.get("configuration", {})
     now = configuration.model_dump(mode="json")
-    if manifest.get("preprocessing", preprocessing := plan.preprocessing.model_dump(mode="json")) != preprocessing:
-        return "preprocessing"
+    for key, value in (("preprocessing", plan.preprocessing), ("convention", plan.convention)):
+        if manifest.get(key, value.model_dump(mode="json")) != value.model_dump(mode="json"):
+            return key
     return next((key for key in _DECIDES_THE_WEIGHTS if key in trained and trained[key] != now[key]), None)
 
 

@@ -54,7 +54,7 @@ def writing_convention(
 
     ``wanted`` if it is given. Else the model's, unless the study's name is that of another year than the training cases'
     names: a BraTS 2023 study predicted by a model of BraTS 2021 has its enhancing tumour written as 3. Only conventions of
-    BraTS with the same regions change like that.
+    BraTS change like that; a region that only one of the two has is left out, and the sentence says so.
 
     Args:
         study: its name.
@@ -73,15 +73,28 @@ def writing_convention(
             )
         return wanted, None
     named = [KNOWN[name] for name in conventions_of_names([study]) if name in KNOWN and name != convention_of_names]
-    if (
-        not named
-        or model.name not in KNOWN
-        or set(named[0].regions) != set(model.regions)
-        or named[0].labels == model.labels
-    ):
+    if not named or model.name not in KNOWN or named[0].labels == model.labels:
         return model, None
-    labels = ", ".join(f"{label} = {integer}" for label, integer in named[0].labels.items())
-    return named[0], f"written in the study's convention {named[0].name} ({labels})"
+    written = _without(named[0], [region for region in named[0].regions if region not in model.regions])
+    labels = ", ".join(f"{label} = {integer}" for label, integer in written.labels.items())
+    sentence = f"written in the study's convention {written.name} ({labels})"
+    for owner, other, regions in (("the model", model, named[0].regions), ("that convention", named[0], model.regions)):
+        if missing := [region for region in regions if region not in other.regions]:
+            sentence += f", without {', '.join(missing)}, which {owner} does not know"
+    return written, sentence
+
+
+def _without(convention: Convention, regions: list[str]) -> Convention:
+    """The convention for somebody who cannot tell some of its regions."""
+    paint = [(region, integer) for region, integer in convention.paint if region not in regions]
+    written = {integer for _, integer in paint}
+    return convention.model_copy(
+        update={
+            "labels": {label: integer for label, integer in convention.labels.items() if integer in written},
+            "regions": {region: of for region, of in convention.regions.items() if region not in regions},
+            "paint": paint,
+        }
+    )
 
 
 def decide_labels(

@@ -167,7 +167,7 @@ class Predictor:
         written, note = writing_convention(
             study.name, self.model.plan.convention, convention, self.model.plan.convention_of_names
         )
-        warnings = [*self._about_missing(study), *self._about_memory(study), *([note] if note else [])]
+        warnings = [*self.warnings_about(study), *([note] if note else [])]
         probabilities = to_study_grid(self._region_probabilities(study, on_window), study.prepared.placement)
         labels = decide_labels(probabilities, self.regions, written, self.model.best_config.threshold)
         return Prediction(
@@ -180,6 +180,10 @@ class Predictor:
             warnings=warnings,
             seconds=study.seconds + time.perf_counter() - started,
         )
+
+    def warnings_about(self, study: PreparedStudy) -> list[str]:
+        """What the user should know before a study is predicted: missing modalities with their cost, too little memory."""
+        return [*self._about_missing(study), *self._about_memory(study)]
 
     def save(self, prediction: Prediction, path: str | Path, probabilities_path: str | Path | None = None) -> None:
         """Write a prediction exactly onto the grid of its study's reference image."""
@@ -331,6 +335,10 @@ class Predictor:
             else:
                 loss = "what that costs was not measured"
             sentences.append(f"{modality} is missing: {loss}")
+        if len(sentences) > 1:
+            sentences.append(
+                "several are missing: together they cost more than the largest single loss; it was not measured"
+            )
         return sentences
 
     def _about_memory(self, study: PreparedStudy) -> list[str]:

@@ -113,11 +113,15 @@ def _paragraph(text: str) -> str:
 
 
 def _network(part: Part) -> str:
-    """``residual_encoder_unet, 3 stages of 16, 32, 64 channels``."""
+    """``residual_encoder_unet, 3 stages of 16, 32, 64 channels and 1, 1, 2 blocks, at half the resolution``."""
     channels = part.options.get("channels")
     if not isinstance(channels, Sequence) or isinstance(channels, str) or not channels:
         return part.name
-    return f"{part.name}, {len(channels)} stages of {', '.join(map(str, channels))} channels"
+    told = f"{part.name}, {len(channels)} stages of {', '.join(map(str, channels))} channels"
+    if blocks := part.options.get("blocks"):
+        told += f" and {', '.join(map(str, blocks))} blocks"
+    strides = part.options.get("strides")
+    return told + (", at half the resolution" if strides and max(strides[0]) > 1 else "")
 
 
 def _pool(configuration: Configuration) -> str:

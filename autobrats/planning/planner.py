@@ -153,7 +153,7 @@ class Planner:
         """Cropping, spacing and normalisation."""
         bounded = self.fingerprint.brain_is_bounded
         self.plan_why["crop_to_brain"] = (
-            "The images are zero outside the brain, which is cropped away."
+            "Outside the brain the images are constant; that is cropped away."
             if bounded
             else "The images have no zero background, so nothing is cropped."
         )

@@ -19,14 +19,15 @@ def print_faults(faults: Sequence[Fault]) -> None:
     """Print the faults, errors first, each with what to do."""
     ordered = sorted(faults, key=lambda fault: fault.severity != "error")
     rows = [
-        [f.severity, f.case or "(dataset)", f.file.name if f.file else "", f.message, f.remedy] for f in ordered[:SHOWN]
+        [f.severity, f.case or "(dataset)", f.file.name if f.file else "", f.kind, f.message, f.remedy]
+        for f in ordered[:SHOWN]
     ]
     errors = sum(fault.severity == "error" for fault in faults)
     warnings = len(faults) - errors
     title = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
     if len(ordered) > SHOWN:
-        title += f" (the first {SHOWN})"
-    print_table(["severity", "case", "file", "what is wrong", "what to do"], rows, title=title)
+        title += f" (the first {SHOWN}; all are in the file)"
+    print_table(["severity", "case", "file", "kind", "what is wrong", "what to do"], rows, title=title)
 
 
 def write_faults(path: Path, faults: Sequence[Fault]) -> None:

@@ -26,7 +26,6 @@ from autobrats.preprocessing.store import CaseStore
 from autobrats.training.checkpoints import load_facts, save_weights
 from autobrats.training.job import TrainingJob
 from autobrats.training.run_directory import RunDirectory
-from autobrats.training.validation import validate
 from autobrats.workspace import DatasetFolder
 
 _log = logging.getLogger(__name__)
@@ -127,7 +126,10 @@ def train_fold(job: TrainingJob, restart: bool = False) -> FoldResult:
     facts = {"configuration": job.name, "fold": job.fold, "iterations": trainer.iteration}
     _forget_other_validation(job.run, facts)
     save_weights(job.run.weights_file, trainer.average.network, facts)
-    metrics = validate(job, trainer.average.network) if job.validation_cases else None
+    part = job.configuration.validation
+    metrics = None
+    if job.validation_cases:
+        metrics = registry.build("validation", part.name, part.options, job=job, network=trainer.average.network)
     write_json(job.run.finished_file, {**facts, "seconds": round(time.monotonic() - begun, 1)})
     return FoldResult(job.fold, "finished", time.monotonic() - begun, metrics)
 
@@ -144,7 +146,9 @@ def _record_start(job: TrainingJob) -> None:
     Raises:
         UserError: if the plan was changed in between in a way that the checkpoint does not fit.
     """
-    described = job.configuration.model_dump(mode="json", exclude={"training", "inference", "why"})
+    described = job.configuration.model_dump(
+        mode="json", exclude={"training", "inference", "hooks", "validation", "why"}
+    )
     preprocessing = job.plan.preprocessing.model_dump(mode="json")
     convention = job.plan.convention.model_dump(mode="json")
     cases = hashlib.sha256(json.dumps([sorted(job.training_cases), sorted(job.validation_cases)]).encode()).hexdigest()

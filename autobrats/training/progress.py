@@ -39,6 +39,7 @@ class Progress(Hook):
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(self.job.run.tensorboard, purge_step=trainer.iteration)
+        self._begun = (trainer.iteration, time.perf_counter())
         console = Console(stderr=True)
         if console.is_terminal:
             columns = [
@@ -72,11 +73,17 @@ class Progress(Hook):
             self._last_line = now
             print(
                 f"{self.job.title}: iteration {trainer.iteration} of {trainer.total_iterations}, "
-                f"{trainer.elapsed_s:.0f} s, {_scores(record)}",
+                f"{trainer.elapsed_s:.0f} s, about {self._left_s(trainer):.0f} s left, {_scores(record)}",
                 flush=True,
             )
         if now - self._last_figure > FIGURE_EVERY_S:
             self._draw(trainer)
+
+    def _left_s(self, trainer: Trainer) -> float:
+        """Seconds until the last step, at the pace since this start."""
+        begun_at, begun = self._begun
+        pace = (time.perf_counter() - begun) / max(1, trainer.iteration - begun_at)
+        return pace * (trainer.total_iterations - trainer.iteration)
 
     def after_training(self, trainer: Trainer) -> None:
         if self._bar is not None:

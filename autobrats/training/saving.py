@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from autobrats.training.hooks import Hook
+from autobrats.training.job import TrainingJob
 
 if TYPE_CHECKING:
     from autobrats.training.trainer import Trainer
@@ -15,10 +16,11 @@ class PeriodicCheckpoint(Hook):
     """Writes a checkpoint when ``every_s`` seconds have passed since the last.
 
     Args:
+        job: that is saved.
         every_s: seconds between checkpoints.
     """
 
-    def __init__(self, every_s: float = 180.0) -> None:
+    def __init__(self, job: TrainingJob, every_s: float = 180.0) -> None:
         self.every_s = every_s
         self._last = time.perf_counter()
         self._saved_iteration = -1

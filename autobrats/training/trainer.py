@@ -25,9 +25,6 @@ from autobrats.training.averaging import AveragedNetwork
 from autobrats.training.budget import TimeBudget
 from autobrats.training.hooks import Hook
 from autobrats.training.job import TrainingJob
-from autobrats.training.progress import Progress
-from autobrats.training.quick_validation import QuickValidation
-from autobrats.training.saving import PeriodicCheckpoint
 from autobrats.training.stopping import NotANumberGuard, StopOnSignal
 from autobrats.training.validation import estimate_validation
 
@@ -127,13 +124,15 @@ class Trainer:
         )
 
     def build_hooks(self) -> list[Hook]:
-        """What happens beside the steps, in this order."""
-        hooks: list[Hook] = [StopOnSignal(), QuickValidation(self.job)]
+        """What happens beside the steps: stopping, what the plan names in its order, and the time budget."""
+        hooks: list[Hook] = [StopOnSignal()]
+        for part in self.configuration.hooks:
+            hooks.append(registry.build("hook", part.name, part.options, job=self.job))
         if self.configuration.training.max_hours is not None:
             budget_s = self.configuration.training.max_hours * 3600
             validation_s = estimate_validation(self.job, self.network)
             hooks.append(TimeBudget(budget_s, validation_s, self.job.most_iterations))
-        return [*hooks, PeriodicCheckpoint(), Progress(self.job)]
+        return hooks
 
     def compute_loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""

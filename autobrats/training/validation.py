@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 MISSING_MODALITY_CASES = 24
 """Validation cases that are predicted again with each modality left out."""
+TOLD_EVERY_S = 30.0
 FORWARD_SHARE = 0.4
 """A forward pass takes about this share of a training step, deep supervision and loss included."""
 
@@ -58,7 +60,7 @@ def validate(job: TrainingJob, network: nn.Module) -> Metrics:
     """
     network.eval()
     _log.info("%s: validating %d cases.", job.title, len(job.validation_cases))
-    tested_without = _tested_without(job)
+    tested_without, told = _tested_without(job), time.perf_counter()
     scored: dict[str, CaseMetrics] = {}
     without: dict[str, list[float]] = {modality: [] for modality in job.configuration.modalities}
     complete: list[float] = []
@@ -72,6 +74,9 @@ def validate(job: TrainingJob, network: nn.Module) -> Metrics:
             complete.append(_quick_dice(job, network, name, None))
             for channel, modality in enumerate(job.configuration.modalities):
                 without[modality].append(_quick_dice(job, network, name, channel))
+        if time.perf_counter() - told > TOLD_EVERY_S:
+            told = time.perf_counter()
+            _log.info("%s: %d of %d cases validated.", job.title, len(scored), len(job.validation_cases))
     metrics = build_metrics(job.name, scored)
     write_metrics(job.run.metrics_file, metrics)
     if complete:

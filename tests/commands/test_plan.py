@@ -127,6 +127,27 @@ def test_a_plan_that_was_trained_with_is_kept(studies, workspace, capsys) -> Non
     assert "In no fold, and so only in fold 'all': 1 case, the first is BraTS2021_00009." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("keys", "value", "told"),
+    [
+        (("loss", "name"), "dice", "There is no loss 'dice'"),
+        (("network", "options", "width"), 4, "has no option 'width'"),
+        (("inference", "patch_size"), [9, 16, 16], "3d_fullres.inference.patch_size is [9, 16, 16]; its network needs"),
+    ],
+)
+def test_an_edit_that_cannot_be_trained_is_told_at_once(studies, workspace, capsys, keys, value, told) -> None:
+    assert plan_it(studies) == 0
+    file = workspace / "glioma" / "plan.json"
+    plan = read_json(file)
+    place = plan["configurations"]["3d_fullres"]
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    write_json(file, plan)
+    assert plan_it(studies) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_another_dataset_of_the_same_name_is_refused(studies, workspace, tmp_path, capsys) -> None:
     assert plan_it(studies) == 0
     before = {path: path.read_bytes() for path in (workspace / "glioma").glob("*.json")}

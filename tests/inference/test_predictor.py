@@ -71,6 +71,7 @@ def test_a_missing_modality_is_accepted_with_its_measured_loss(predictor, tmp_pa
     assert prediction.warnings == [
         "t1n is missing: what that costs was not measured",
         "t1c is missing: mean out-of-fold Dice without it 0.610 instead of 0.900",
+        "several are missing: together they cost more than the largest single loss; it was not measured",
     ]
     expected = bright_mask(study, without=("t1ce",))
     assert np.array_equal(prediction.geometry.to_file(prediction.labels), expected)
@@ -91,7 +92,13 @@ def test_which_convention_is_written():
     model = KNOWN["brats2017"]
     assert writing_convention("patient7", model, None) == (model, None)
     assert writing_convention("BraTS2021_00002", model, None) == (model, None)
-    assert writing_convention("BraTS-PED-00002-000", model, None) == (model, None), "its CC is not known"
+    paediatric, told = writing_convention("BraTS-PED-00002-000", model, None)
+    assert paediatric.labels == {"ET": 1, "NET": 2, "ED": 4} and list(paediatric.regions) == ["WT", "TC", "ET"]
+    assert told.endswith("(ET = 1, NET = 2, ED = 4), without CC, which the model does not know")
+    treated, told = writing_convention("BraTS-GLI-00005-100", model, None)
+    assert treated.labels == {"NETC": 1, "SNFH": 2, "ET": 3} and "without RC, which the model" in told
+    untreated, told = writing_convention("BraTS2021_00002", KNOWN["brats2024"], None)
+    assert untreated == model and told.endswith("without RC, which that convention does not know")
     hippocampus = plain_labels({"anterior": 1, "posterior": 2})
     assert writing_convention("BraTS-GLI-00005-000", hippocampus, None) == (hippocampus, None)
 

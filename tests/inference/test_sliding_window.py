@@ -99,7 +99,9 @@ def test_background_is_skipped_and_predicted_as_nothing():
 
 def test_small_volumes_use_small_windows():
     assert window_size((10, 40, 17), (32, 32, 32), (4, 8, 16)) == (12, 32, 32)
-    assert window_size((7, 20, 7), (32, 32, 16), (16, 16, 16)) == (32, 32, 16), "two voxels are left at the coarsest stage"
+    assert window_size((7, 20, 7), (32, 32, 16), (16, 16, 16)) == (32, 32, 16), (
+        "two voxels are left at the coarsest stage"
+    )
     network = Blur().eval()
     result = predict_volume(network, _images(10, 40, 17), patch_size=(32, 32, 32), to_probabilities=torch.sigmoid)
     assert result.shape == (3, 10, 40, 17)

@@ -177,7 +177,9 @@ def test_a_restart_forgets_nothing_if_the_plan_cannot_be_trained(tiny: DatasetFo
 
 def test_patches_that_the_network_cannot_take_are_told(tiny: DatasetFolder) -> None:
     edit_plan(tiny, pool=[PatchBatch(patch_size=(16, 18, 16), batch_size=1)])
-    with pytest.raises(UserError, match=r"pool.0.patch_size is \[16, 18, 16\]; its network needs multiples of 4, 4 and 4"):
+    with pytest.raises(
+        UserError, match=r"pool.0.patch_size is \[16, 18, 16\]; its network needs multiples of 4, 4 and 4"
+    ):
         train(tiny)
 
 

@@ -20,7 +20,6 @@ from autobrats.training.checkpoints import load_facts, load_tensors
 from autobrats.training.cross_validation import FoldResult, TrainingOptions, train_folds
 from autobrats.training.hooks import Hook
 from autobrats.training.run_directory import RunDirectory
-from autobrats.training.saving import PeriodicCheckpoint
 from autobrats.training.stopping import TrainingFailed
 from autobrats.training.trainer import Trainer
 from autobrats.workspace import DatasetFolder
@@ -142,7 +141,7 @@ def test_a_checkpoint_at_every_step_does_no_harm(
     saved = []
     save = Trainer.save
     monkeypatch.setattr(Trainer, "save", lambda self: (saved.append(self.iteration), save(self)))
-    monkeypatch.setattr(trainer_module, "PeriodicCheckpoint", lambda: PeriodicCheckpoint(every_s=0.0))
+    edit_plan(saving, hooks=[Part(name="periodic_checkpoint", options={"every_s": 0.0})])
     train(saving)
     assert saved == [1, 2, 3, 4, 5, 6]
     assert_same_weights(run_of(unbroken), run_of(saving))
