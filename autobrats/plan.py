@@ -165,7 +165,7 @@ class Plan(Strict):
     def _names_are_known(self) -> Plan:
         if self.folds == 1:
             raise ValueError("folds must be 0 or at least 2, not 1")
-        _check_names("preprocessing.normalisation", self.preprocessing.normalisation, self.modalities, all_of_them=True)
+        _check_names("preprocessing.normalisation", self.preprocessing.normalisation, self.modalities)
         for name, configuration in self.configurations.items():
             channels = ["background", *self.convention.labels] if configuration.output == "labels" else []
             _check_names(f"configurations.{name}.modalities", configuration.modalities, self.modalities)
@@ -177,9 +177,7 @@ class Plan(Strict):
         return self
 
 
-def _check_names(key: str, names: Iterable[str], known: Sequence[str], all_of_them: bool = False) -> None:
+def _check_names(key: str, names: Iterable[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise ValueError(f"{key} names '{name}'; known: {', '.join(known)}")
-    if all_of_them and (missing := [name for name in known if name not in names]):
-        raise ValueError(f"{key} says nothing about {', '.join(missing)}")

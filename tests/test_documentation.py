@@ -103,6 +103,6 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_the_package_is_described_by_its_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    first = shown_commands(text)[:4]
-    assert [line.split()[0] for line in first] == [f"autobrats_{name}" for name in COMMANDS[:4]]
+    first = shown_commands(text)[:5]
+    assert [line.split()[0] for line in first] == [f"autobrats_{name}" for name in ("demo", *COMMANDS[:4])]
     assert "make test" in text and "Apache" in text

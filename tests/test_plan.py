@@ -62,7 +62,7 @@ CONFIGURATION = ("configurations", "3d_fullres")
         (("folds",), 1, r"folds must be 0 or at least 2, not 1"),
         ((*CONFIGURATION, "modalities"), ["t9"], r"3d_fullres\.modalities names 't9'; known: t"),
         ((*CONFIGURATION, "region_weights"), {"TW": 2}, r"region_weights names 'TW'; known: .*TC"),
-        (("preprocessing", "normalisation"), {}, r"normalisation says nothing about t"),
+        (("preprocessing", "normalisation"), {"t9": {}}, r"normalisation names 't9'; known: t"),
     ],
 )  # fmt: skip
 def test_a_wrong_edit_is_named_with_what_is_allowed(plan_file: Path, keys: tuple, value: Any, told: str) -> None:

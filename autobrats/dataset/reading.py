@@ -58,7 +58,7 @@ def read_dataset(
         faults += [_missing_mask(case) for case in found.cases if case.mask is None]
     faults += _missing_modalities(found)
     meaning, evidence = _convention(found, convention, root)
-    if masks == "required" and not meaning.regions:
+    if not meaning.regions and any(case.mask is not None for case in found.cases):
         remedy = "check that the masks are those of these images"
         faults.append(Fault("error", "", None, "no_labels", "no mask holds any label", remedy))
     if convention is None:

@@ -71,7 +71,7 @@ def test_everything_is_written(studies: Path, workspace: Path, capsys: pytest.Ca
     splits = read_json(folder / "splits.json")
     assert sorted(case for fold in splits for case in fold["val"]) == [f"BraTS2021_{index:05d}" for index in range(6)]
     assert len(list((folder / "preprocessed").glob("BraTS2021_*.json"))) == 6
-    assert set(read_json(folder / "fingerprint.json")) == {"dataset", "machine"}
+    assert set(read_json(folder / "fingerprint.json")) == {"dataset", "machine", "training_step"}
     assert "6 cases of 6 patients, layout brats" in output
     assert "Convention brats2017 (1 NCR, 2 ED, 4 ET)" in output
     assert output.splitlines()[-1] == "Next: autobrats_train 3d_fullres 0"
@@ -108,7 +108,7 @@ def test_a_kept_plan_of_another_dataset_is_refused(studies, workspace, capsys) -
     assert plan_it(studies) == 0
     file = workspace / "glioma" / "plan.json"
     plan = read_json(file)
-    plan["modalities"] = ["t1c"]
+    plan["modalities"].reverse()
     write_json(file, plan)
     assert plan_it(studies) == 2
     assert "its modalities or its convention are not those" in capsys.readouterr().err

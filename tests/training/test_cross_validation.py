@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import nibabel
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from autobrats.dataset.cases import Dataset
+from autobrats.dataset.cases import Dataset, ImageFile
 from autobrats.dataset.volumes import read_mask
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import read_metrics
@@ -183,18 +184,18 @@ def test_patches_that_the_network_cannot_take_are_told(tiny: DatasetFolder) -> N
         train(tiny)
 
 
-def test_a_mask_without_a_position_lies_like_its_images(tiny: DatasetFolder) -> None:
+def test_a_mask_without_a_position_lies_like_its_images(tiny: DatasetFolder, tmp_path: Path) -> None:
     """Its qform and sform codes are 0, so that nibabel would lay it otherwise than the images."""
     train(tiny)
     before = read_metrics(run_of(tiny).metrics_file)
     dataset = read_model(tiny.dataset_file, Dataset)
     for case in dataset.cases:
         mask = nibabel.load(case.mask.path)
-        flipped = nibabel.load(next(iter(case.images.values())).path).affine @ np.diag([-1.0, -1, 1, 1])
-        voxels = np.asarray(mask.dataobj)
-        image = nibabel.Nifti1Image(voxels, None)
-        image.header.set_zooms(np.abs(np.diag(flipped)[:3]))
-        nibabel.save(image, case.mask.path)
+        unplaced = nibabel.Nifti1Image(np.asarray(mask.dataobj), None)
+        unplaced.header.set_zooms(mask.header.get_zooms())
+        case.mask = ImageFile(path=tmp_path / case.mask.path.name)
+        nibabel.save(unplaced, case.mask.path)
+    write_json(tiny.dataset_file, dataset)
     assert preprocess_dataset(dataset, read_model(tiny.plan_file, Plan), CaseStore(tiny.preprocessed), workers=0) == []
     train(tiny, restart=True)
     after = read_metrics(run_of(tiny).metrics_file)
