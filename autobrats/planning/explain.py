@@ -62,6 +62,7 @@ _TITLES = {
     "loss": "Loss",
     "sampler": "Sampling",
     "augmentation": "Augmentation",
+    "mirror_axes": "Mirroring",
     "optimiser": "Optimiser",
     "schedule": "Learning rate",
     "iterations": "Length",
@@ -86,6 +87,7 @@ def _facts(configuration: Configuration) -> dict[str, str]:
         "loss": f"{configuration.loss.name}.",
         "sampler": f"{configuration.sampler.name}.",
         "augmentation": "",
+        "mirror_axes": "",
         "optimiser": f"{_part(configuration.optimiser)}.",
         "schedule": f"{configuration.schedule.name}.",
         "iterations": (

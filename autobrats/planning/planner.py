@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from autobrats.devices import Machine
 from autobrats.fingerprint.dataset import DatasetFingerprint
 from autobrats.networks.output import channel_names
 from autobrats.plan import (
+    Augmentation,
     Configuration,
     Inference,
     Normalisation,
@@ -31,6 +33,10 @@ from autobrats.planning.speed import StepSpeed
 
 ASSUMED_FLOP_PER_S = 1e13
 """Of another card that is planned for but not there to be measured."""
+LEFT_RIGHT = 2
+"""The axis x of canonical volumes, (z, y, x)."""
+_SIDE = re.compile(r"left|right|(^|[_ -])[lr]h?($|[_ -])", re.I)
+
 GPU_ITERATIONS = 250_000
 """Without a budget, a GPU trains as long as nnU-Net does by default: 1,000 epochs of 250 iterations."""
 CPU_HOURS = 1.0
@@ -112,6 +118,7 @@ class Planner:
         """The configuration of the recipe, fitted to data, memory and budget."""
         self.why = dict(self.recipe.why)
         self.output = self.decide_output()
+        self.augmentation = self.decide_augmentation()
         chosen = self.decide_network_and_patch()
         training = self.decide_training(chosen)
         return Configuration(
@@ -123,7 +130,7 @@ class Planner:
             loss=self.recipe.loss,
             region_weights=self.decide_region_weights(),
             sampler=self.recipe.sampler,
-            augmentation=self.recipe.augmentation,
+            augmentation=self.augmentation,
             optimiser=self.recipe.optimiser,
             schedule=self.recipe.schedule,
             trainer=self.recipe.trainer,
@@ -212,6 +219,25 @@ class Planner:
         self.why["output"] = "The regions contain each other: each is trained and scored by itself, with a sigmoid."
         return "regions"
 
+    def decide_augmentation(self) -> Augmentation:
+        """The recipe's; parts of an anatomy are mirrored only from left to right, and not at all if their names say a side.
+
+        A tumour may lie anywhere, any way round. Labels that exclude each other are mostly parts of one structure, which are
+        told apart by where they lie: an upside-down hippocampus teaches the wrong thing.
+        """
+        augmentation = self.recipe.augmentation
+        if not self.dataset.convention.exclusive or len(self.dataset.convention.labels) < 2:
+            return augmentation
+        has_sides = any(_SIDE.search(label) for label in self.dataset.convention.labels)
+        axes = [] if has_sides else [axis for axis in augmentation.mirror_axes if axis == LEFT_RIGHT]
+        how = (
+            "their names say a side, so nothing is mirrored"
+            if has_sides
+            else "they are mirrored from left to right only"
+        )
+        self.why["mirror_axes"] = f"The labels exclude each other, like the parts of a structure; {how}."
+        return augmentation.model_copy(update={"mirror_axes": axes})
+
     def decide_region_weights(self) -> dict[str, float]:
         """Equal weights: the Dice term balances regions of different size already."""
         frequencies = self.fingerprint.region_frequency
@@ -284,10 +310,11 @@ class Planner:
 
     def decide_inference(self, chosen: Candidate) -> Inference:
         """The sliding window: as in training, mirrored along the axes that training mirrors."""
-        axes = self.recipe.augmentation.mirror_axes
+        axes = self.augmentation.mirror_axes
+        mirroring = f"mirroring averages {2 ** len(axes)} passes, which autobrats_predict --no-mirroring saves"
         self.why["inference"] = (
-            f"The windows, as large as the training's patches, overlap by {100 * self.recipe.overlap:.0f} %; mirroring "
-            f"averages {2 ** len(axes)} passes, which autobrats_predict --no-mirroring saves."
+            f"The windows, as large as the training's patches, overlap by {100 * self.recipe.overlap:.0f} %"
+            f"{'; ' + mirroring if axes else ''}."
         )
         return Inference(patch_size=chosen.pool[0].patch_size, overlap=self.recipe.overlap, mirror_axes=axes)
 

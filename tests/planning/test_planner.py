@@ -8,6 +8,7 @@ import pytest
 import torch
 from made_up_dataset import BRATS_MODALITIES, PLAIN, made_up, planner
 
+from autobrats.dataset.known_conventions import KNOWN, plain_labels
 from autobrats.plan import Plan
 from autobrats.planning.planner import CPU_HOURS, GPU_ITERATIONS, VALIDATION_SHARE
 
@@ -148,3 +149,23 @@ def test_a_device_without_a_budget_of_time_is_not_measured(machine_of_flops) -> 
     asked = machine_of_flops(1e12)
     planner(*made_up(shape=HIPPOCAMPUS), gpu_memory_gib=8.0, device=torch.device("cpu")).plan()
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "axes"),
+    [
+        (["Anterior", "Posterior"], [2]),
+        (["hippocampus_left", "hippocampus_right"], []),
+        (["L", "R"], []),
+        (["tumour"], [0, 1, 2]),
+        (None, [0, 1, 2]),
+    ],
+)
+def test_parts_of_a_structure_are_not_turned_upside_down(labels: list[str] | None, axes: list[int]) -> None:
+    convention = KNOWN["brats2017"]
+    if labels is not None:
+        convention = plain_labels({label: number for number, label in enumerate(labels, 1)})
+    dataset, fingerprint = made_up(shape=HIPPOCAMPUS, convention=convention)
+    configuration = planner(dataset, fingerprint, max_hours=1).plan().configurations["3d_fullres"]
+    assert configuration.augmentation.mirror_axes == configuration.inference.mirror_axes == axes
+    assert ("mirror_axes" in configuration.why) == (axes != [0, 1, 2])
