@@ -114,6 +114,7 @@ def train_fold(job: TrainingJob, restart: bool = False) -> FoldResult:
         job.run.clear()
     _record_start(job)
     trainer.train()
+    step_s = trainer.step_s
     if trainer.stop_reason is not None:
         _log.warning(
             "%s stopped by %s after iteration %d; the same command%s goes on from there.",
@@ -129,7 +130,8 @@ def train_fold(job: TrainingJob, restart: bool = False) -> FoldResult:
     part = job.configuration.validation
     metrics = None
     if job.validation_cases:
-        metrics = registry.build("validation", part.name, part.options, job=job, network=trainer.average.network)
+        given = {"job": job, "network": trainer.average.network, "step_s": step_s}
+        metrics = registry.build("validation", part.name, part.options, **given)
     write_json(job.run.finished_file, {**facts, "seconds": round(time.monotonic() - begun, 1)})
     return FoldResult(job.fold, "finished", time.monotonic() - begun, metrics)
 

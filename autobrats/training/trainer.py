@@ -26,7 +26,7 @@ from autobrats.training.budget import TimeBudget
 from autobrats.training.hooks import Hook
 from autobrats.training.job import TrainingJob
 from autobrats.training.stopping import NotANumberGuard, StopOnSignal
-from autobrats.training.validation import estimate_validation
+from autobrats.training.validation import ValidationEstimate
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +130,13 @@ class Trainer:
             hooks.append(registry.build("hook", part.name, part.options, job=self.job))
         if self.configuration.training.max_hours is not None:
             budget_s = self.configuration.training.max_hours * 3600
-            validation_s = estimate_validation(self.job, self.network)
+            estimate = ValidationEstimate(self.job, self.network)
+
+            def validation_s(step_s: float) -> float:
+                return min(
+                    estimate.effort(step_s).seconds, 0.5 * budget_s
+                )  # however long it takes, half is for training
+
             hooks.append(TimeBudget(budget_s, validation_s, self.job.most_iterations))
         return hooks
 
@@ -202,6 +208,11 @@ class Trainer:
     @property
     def elapsed_s(self) -> float:
         return self._elapsed_before_s + time.perf_counter() - self._started
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of a step, all pauses included."""
+        return self.elapsed_s / max(1, self.iteration)
 
     @property
     def epoch(self) -> int:
