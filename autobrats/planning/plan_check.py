@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 
+from torch import nn
+
 from autobrats import registry
 from autobrats.networks.building import build_network, check_patch_size
 from autobrats.networks.output import channel_names
-from autobrats.plan import Plan
+from autobrats.plan import Configuration, Plan
 from autobrats.planning.weightless import without_weights
 
 
@@ -26,6 +28,11 @@ def check_plan(plan: Plan) -> None:
         network = without_weights(
             functools.partial(build_network, part.name, part.options, len(configuration.modalities), len(channels))
         )
-        for index, entry in enumerate(configuration.pool):
-            check_patch_size(network, f"configurations.{name}.pool.{index}.patch_size", entry.patch_size)
-        check_patch_size(network, f"configurations.{name}.inference.patch_size", configuration.inference.patch_size)
+        check_patch_sizes(network, name, configuration)
+
+
+def check_patch_sizes(network: nn.Module, name: str, configuration: Configuration) -> None:
+    """UserError, naming the key, unless the patches of a configuration of that name can pass through its network."""
+    for index, entry in enumerate(configuration.pool):
+        check_patch_size(network, f"configurations.{name}.pool.{index}.patch_size", entry.patch_size)
+    check_patch_size(network, f"configurations.{name}.inference.patch_size", configuration.inference.patch_size)

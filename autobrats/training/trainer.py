@@ -18,8 +18,9 @@ from autobrats import registry
 from autobrats.loading.batches import Batch, BatchLoader, ChannelTable
 from autobrats.loading.training_cases import TrainingCase, open_cases
 from autobrats.losses.segmentation_loss import SegmentationLoss
-from autobrats.networks.building import build_network, check_patch_size
+from autobrats.networks.building import build_network
 from autobrats.networks.output import channel_names
+from autobrats.planning.plan_check import check_patch_sizes
 from autobrats.training import checkpoints
 from autobrats.training.averaging import AveragedNetwork
 from autobrats.training.budget import TimeBudget
@@ -51,7 +52,7 @@ class Trainer:
         self.job, self.configuration, self.device = job, job.configuration, job.device
         torch.manual_seed(job.seed_of("weights"))
         self.network = self.build_network().to(self.device)
-        self._check_patch_sizes()
+        check_patch_sizes(self.network, job.name, self.configuration)
         if self.device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -70,12 +71,6 @@ class Trainer:
         self._elapsed_before_s, self._started = 0.0, time.perf_counter()
         self._loss_sum, self._loss_count = 0.0, 0
         self.hooks = self.build_hooks()
-
-    def _check_patch_sizes(self) -> None:
-        key = f"configurations.{self.job.name}"
-        for index, entry in enumerate(self.configuration.pool):
-            check_patch_size(self.network, f"{key}.pool.{index}.patch_size", entry.patch_size)
-        check_patch_size(self.network, f"{key}.inference.patch_size", self.configuration.inference.patch_size)
 
     # What a variant may decide otherwise.
 
