@@ -4,8 +4,9 @@
 
 The fold must have been trained with autobrats_train. MONAI's network is trained here on the same preprocessed cases, for the
 minutes given: channels 16, 32, 64, 128, two residual units, instance norm, AdamW with 2e-3 and polynomial decay,
-Dice + focal loss, batches of 8, flips; it is predicted by a sliding window without mirroring. Both are scored on the
-preprocessed grid.
+Dice + focal loss, batches of 8, flips along every axis; it is predicted by a sliding window without mirroring and scored on
+the preprocessed grid. The fold of autobrats is scored as autobrats_train did it, on the study's own grid, which is the same
+where nothing was cropped and resampled (the lesions of BraTS 2020).
 """
 
 from __future__ import annotations

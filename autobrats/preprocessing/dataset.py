@@ -62,7 +62,11 @@ def preprocess_dataset(
     Returns:
         The cases that failed; the others are stored.
     """
-    jobs = [_job(case, plan, store) for case in dataset.cases if not is_preprocessed(case, plan, store)]
+    jobs = []
+    for case in dataset.cases:
+        made_from = fingerprint_of_sources(case, plan)
+        if made_from is None or not store.holds(case.name, made_from):
+            jobs.append(_job(case, plan, store, made_from or ""))
     total = len(dataset.cases)
     done = total - len(jobs)
     report = on_progress or (lambda done, total: None)
@@ -126,8 +130,7 @@ def fingerprint_of_sources(case: Case, plan: Plan) -> str | None:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _job(case: Case, plan: Plan, store: CaseStore) -> Job:
-    made_from = fingerprint_of_sources(case, plan) or ""
+def _job(case: Case, plan: Plan, store: CaseStore, made_from: str) -> Job:
     return Job(case, plan.modalities, plan.preprocessing, plan.convention, store.folder, made_from, plan.seed)
 
 

@@ -128,9 +128,8 @@ class Trainer:
             estimate = ValidationEstimate(self.job, self.network)
 
             def validation_s(step_s: float) -> float:
-                return min(
-                    estimate.effort(step_s).seconds, 0.5 * budget_s
-                )  # however long it takes, half is for training
+                # However long it takes, half of the time is for training.
+                return min(estimate.effort(step_s).seconds, 0.5 * budget_s)
 
             hooks.append(TimeBudget(budget_s, validation_s, self.job.most_iterations))
         return hooks
