@@ -52,6 +52,7 @@ setup(
         "pyradiomics-bhklab>=3.1.4",
         "optuna>=3.6",
         "pydantic>=2.7",
+        "pytorch_optimizer>=4.0",
         "rich>=13",
         "matplotlib>=3.8",
         "tensorboard>=2.16",

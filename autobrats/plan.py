@@ -112,7 +112,26 @@ class Inference(Strict):
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     mirror_axes: list[Literal[0, 1, 2]] = [0, 1, 2]
     """Axes mirrored at test time; n axes cost 2^n passes."""
+    mirror_average: Literal["probabilities", "logits"] = "probabilities"
+    """What is averaged over the mirrorings."""
     batch_size: int = Field(default=1, gt=0)
+
+
+def usual_hooks() -> list[Part]:
+    """The hooks that every configuration has unless its plan says otherwise."""
+    return [Part(name=name) for name in ("quick_validation", "periodic_checkpoint", "progress")]
+
+
+class SemiSupervision(Strict):
+    """Multi-view semi-supervised training (Zhao et al., 2019, algorithm 1), used when unlabelled studies are given."""
+
+    views: list[list[Literal[0, 1, 2]]] = Field(default=[[], [0], [1], [2]], min_length=1)
+    """One student a view; a view mirrors all of its student's data along these axes."""
+    unlabelled_weight: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The alpha of algorithm 1: how often an unlabelled study is drawn, relative to a labelled one."""
+    most_rounds: int = Field(default=3, gt=0)
+    stable_dice: Probability = 0.98
+    """The rounds end when the pseudo-labels of two rounds agree by this mean Dice."""
 
 
 class Configuration(Strict):
@@ -121,6 +140,8 @@ class Configuration(Strict):
     recipe: str
     modalities: list[str]
     """The channels that the network sees, in order; a subset of the plan's modalities."""
+    intensities: Literal["as_stored", "unit_range"] = "as_stored"
+    """``as_stored``: normalised as ``preprocessing`` says; ``unit_range``: brought to 0..1 inside the brain after that."""
     output: Literal["regions", "labels"]
     """``regions``: a sigmoid for each region; ``labels``: a softmax over background and labels."""
     pool: list[PatchBatch] = Field(min_length=1)
@@ -134,14 +155,15 @@ class Configuration(Strict):
     optimiser: Part
     schedule: Part
     trainer: Part
-    hooks: list[Part] = Field(
-        default_factory=lambda: [Part(name=name) for name in ("quick_validation", "periodic_checkpoint", "progress")]
-    )
+    hooks: list[Part] = Field(default_factory=usual_hooks)
     """What happens beside the training steps, in this order."""
     validation: Part = Part(name="whole_volumes")
     """How the held-back cases are scored in the end."""
     training: Training
+    semi_supervision: SemiSupervision = SemiSupervision()
     inference: Inference
+    postprocessing: list[Part] = Field(default_factory=list)
+    """Steps that change the predicted probabilities of a whole study, in this order."""
     why: dict[str, str] = Field(default_factory=dict)
     """A sentence of why by key."""
 
@@ -163,8 +185,6 @@ class Plan(Strict):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Plan:
-        if self.folds == 1:
-            raise ValueError("folds must be 0 or at least 2, not 1")
         _check_names("preprocessing.normalisation", self.preprocessing.normalisation, self.modalities)
         for name, configuration in self.configurations.items():
             channels = ["background", *self.convention.labels] if configuration.output == "labels" else []

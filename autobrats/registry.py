@@ -18,22 +18,48 @@ from typing import Any
 from autobrats.errors import UserError
 
 _OUR_PARTS: dict[str, dict[str, str]] = {
-    "network": {"residual_encoder_unet": "autobrats.networks.residual_encoder_unet:ResidualEncoderUNet"},
-    "loss": {"dice_cross_entropy": "autobrats.losses.dice_cross_entropy:DiceCrossEntropy"},
-    "sampler": {"foreground": "autobrats.loading.foreground_sampler:ForegroundSampler"},
+    "network": {
+        "residual_encoder_unet": "autobrats.networks.residual_encoder_unet:ResidualEncoderUNet",
+        "dense_fcn": "autobrats.networks.dense_fcn:DenseFCN",
+        "unet": "autobrats.networks.unet:UNet",
+        "bifpn": "autobrats.networks.bifpn:BiFPNSegmenter",
+        "unet_plus_plus": "autobrats.networks.unet_plus_plus:UNetPlusPlus",
+        "self_ensemble_unet": "autobrats.networks.self_ensemble_unet:SelfEnsembleUNet",
+    },
+    "loss": {
+        "dice_cross_entropy": "autobrats.losses.dice_cross_entropy:DiceCrossEntropy",
+        "dice_focal": "autobrats.losses.dice_focal:DiceFocal",
+        "classification_branch": "autobrats.losses.classification_branch_loss:ClassificationBranchLoss",
+        "multi_task": "autobrats.losses.multi_task:MultiTask",
+    },
+    "sampler": {
+        "foreground": "autobrats.loading.foreground_sampler:ForegroundSampler",
+        "best_of_several": "autobrats.loading.best_of_several_sampler:BestOfSeveralSampler",
+        "rare_label": "autobrats.loading.rare_label_sampler:RareLabelSampler",
+    },
     "optimiser": {
         "adamw": "autobrats.training.optimisers:adamw",
+        "adam": "autobrats.training.optimisers:adam",
         "sgd": "autobrats.training.optimisers:sgd",
+        "ranger21": "autobrats.training.optimisers:ranger21",
     },
     "schedule": {
         "polynomial": "autobrats.training.schedules:Polynomial",
         "cosine": "autobrats.training.schedules:Cosine",
+        "explore_exploit": "autobrats.training.schedules:ExploreExploit",
+        "plateau": "autobrats.training.schedules:Plateau",
     },
     "trainer": {"trainer": "autobrats.training.trainer:Trainer"},
     "hook": {
         "quick_validation": "autobrats.training.quick_validation:QuickValidation",
         "periodic_checkpoint": "autobrats.training.saving:PeriodicCheckpoint",
         "progress": "autobrats.training.progress:Progress",
+        "hard_mining": "autobrats.training.hard_mining:HardMining",
+    },
+    "postprocessing": {
+        "dense_crf": "autobrats.postprocessing.dense_crf:DenseCRF",
+        "components": "autobrats.postprocessing.components:ConnectedComponents",
+        "slice_gate": "autobrats.postprocessing.slice_gate:SliceGate",
     },
     "validation": {"whole_volumes": "autobrats.training.validation:validate"},
 }
@@ -90,7 +116,7 @@ def build(kind: str, name: str, options: dict[str, Any], **given: Any) -> Any:
     try:
         return part(**given, **options)
     except (TypeError, ValueError) as error:
-        if not options:
+        if isinstance(error, TypeError) and not options:
             raise
         raise UserError(f"The {kind} '{name}' cannot be built with the plan's options {options}: {error}") from error
 

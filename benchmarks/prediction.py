@@ -50,8 +50,10 @@ def main() -> None:
     )
 
     def ours(backend: str) -> Callable[[], torch.Tensor]:
-        return lambda: predict_volume(
-            with_backend(network, backend, CPU), images, patch_size=patch, to_probabilities=torch.sigmoid
+        return lambda: (
+            predict_volume(
+                with_backend(network, backend, CPU), images, patch_size=patch, to_probabilities=torch.sigmoid
+            ).probabilities
         )
 
     def monai() -> torch.Tensor:

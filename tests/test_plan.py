@@ -59,7 +59,6 @@ CONFIGURATION = ("configurations", "3d_fullres")
         (("preprocessing", "spacing_mm"), [1, 1], r"spacing_mm"),
         (("preprocessing", "normalisation", "t1c", "method"), "z", r"t1c\.method' is 'z': .*'zscore', 'fixed'"),
         (("format_version",), 2, r"format_version' is 2"),
-        (("folds",), 1, r"folds must be 0 or at least 2, not 1"),
         ((*CONFIGURATION, "modalities"), ["t9"], r"3d_fullres\.modalities names 't9'; known: t"),
         ((*CONFIGURATION, "region_weights"), {"TW": 2}, r"region_weights names 'TW'; known: .*TC"),
         (("preprocessing", "normalisation"), {"t9": {}}, r"normalisation names 't9'; known: t"),

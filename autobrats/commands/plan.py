@@ -20,8 +20,6 @@ from autobrats.commands.running import (
 )
 
 if TYPE_CHECKING:
-    import torch
-
     from autobrats.dataset.cases import Case, Dataset
     from autobrats.dataset.faults import Fault
     from autobrats.devices import Machine
@@ -37,6 +35,7 @@ examples:
   autobrats_plan -i BraTS2021_Training                  everything is found out
   autobrats_plan -i BraTS2021_Training --max-hours 24   sized so that five folds train in a day
   autobrats_plan --explain                              tell the plan that is there, and why
+  autobrats_plan --recipe anand2020                     add a paper's method to the plan that is there
 
 The dataset is read where it lies; nothing is copied or renamed. plan.json may be edited: call autobrats_plan again and the
 edited plan is honoured (--overwrite decides anew).
@@ -62,8 +61,27 @@ def new_plan_parser() -> argparse.ArgumentParser:
     reading.add_argument(
         "--skip-faulty", action="store_true", help="leave out the cases that have errors instead of stopping"
     )
-    reading.add_argument(
+    folds = reading.add_mutually_exclusive_group()
+    folds.add_argument(
         "--splits", type=Path, metavar="FILE", help='your own folds: [{"train": [...], "val": [...]}, ...]'
+    )
+    folds.add_argument(
+        "--split",
+        type=_shares,
+        metavar="T:V:H",
+        help="instead of five folds, divide the cases once into training, validation and held back, such as 70:20:10",
+    )
+    recipes = parser.add_argument_group("recipes")
+    recipes.add_argument(
+        "--recipe",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="add a paper's method as the configuration 3d_fullres_NAME, fitted to dataset, memory and budget; may be said "
+        "several times, and 'all' adds every one; without -i, to the plan that is there",
+    )
+    recipes.add_argument(
+        "--as-published", action="store_true", help="keep the recipes' own sizes and schedules instead"
     )
     budget = parser.add_argument_group("budget")
     length = budget.add_mutually_exclusive_group()
@@ -94,6 +112,16 @@ def new_plan_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _shares(text: str) -> tuple[float, float, float]:
+    try:
+        training, validation, test = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form 70:20:10") from None
+    if min(training, validation) <= 0 or test < 0:
+        raise argparse.ArgumentTypeError(f"'{text}': training and validation need a share above 0")
+    return training, validation, test
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     return run(new_plan_parser(), _plan, argv)
@@ -103,8 +131,9 @@ def _plan(arguments: argparse.Namespace) -> int:
     from autobrats.workspace import Workspace
 
     workspace = Workspace.locate(arguments.workspace)
+    _check_combination(arguments)
     if arguments.input is None:
-        return _explain_existing(arguments, workspace.dataset(arguments.dataset))
+        return _with_existing(arguments, workspace.dataset(arguments.dataset))
 
     from autobrats.dataset.volumes import study_memory_gib
     from autobrats.devices import choose_device, machine_facts
@@ -121,9 +150,10 @@ def _plan(arguments: argparse.Namespace) -> int:
     device = choose_device(arguments.device)
     measured = machine_facts(folder.path.parent), measure_standard_step(device, standard_network())
     own_splits = _own_splits(arguments, folder, dataset)
-    plan = _decide(arguments, folder, dataset, fingerprint, device, measured, own_splits)
+    n_folds = 1 if arguments.split is not None else None if own_splits is None else len(own_splits.folds)
+    plan = _decide(arguments, folder, dataset, fingerprint, measured, n_folds)
     _write_fingerprint(folder, dataset, fingerprint, measured)
-    splits = own_splits or _write_splits(folder, dataset, fingerprint, plan)
+    splits = own_splits or _write_splits(arguments, folder, dataset, fingerprint, plan)
     if not _preprocess(folder, dataset, plan, workers):
         return 1
     fold = "0" if splits.folds else "all"
@@ -131,15 +161,40 @@ def _plan(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _explain_existing(arguments: argparse.Namespace, folder: DatasetFolder) -> int:
+def _check_combination(arguments: argparse.Namespace) -> None:
+    from autobrats.errors import UserError
+
+    if arguments.as_published and not arguments.recipe:
+        raise UserError("--as-published is said of recipes; name one with --recipe.")
+    if arguments.as_published and arguments.max_hours is not None:
+        raise UserError(
+            "--as-published keeps the paper's schedule; leave --max-hours out here, autobrats_train takes it as well."
+        )
+
+
+def _with_existing(arguments: argparse.Namespace, folder: DatasetFolder) -> int:
+    """Without -i: add recipes to the plan that is there, or tell it."""
+    from autobrats.dataset.cases import Dataset
+    from autobrats.devices import choose_device, machine_facts
     from autobrats.errors import UserError
     from autobrats.files import read_model
     from autobrats.plan import Plan
-    from autobrats.planning.explain import explain
+    from autobrats.planning.fingerprint_file import FingerprintFile
+    from autobrats.planning.network_sizes import standard_network
+    from autobrats.planning.speed import measure_standard_step
 
-    if not arguments.explain:
+    if arguments.recipe:
+        dataset = read_model(folder.dataset_file, Dataset)
+        fingerprint = read_model(folder.fingerprint_file, FingerprintFile).dataset
+        device = choose_device(arguments.device)
+        measured = machine_facts(folder.path), measure_standard_step(device, standard_network())
+        plan = _decide(arguments, folder, dataset, fingerprint, measured, None)
+        added = next(reversed(plan.configurations))
+        print(" ".join(["Next: autobrats_train", added, "0" if plan.folds else "all", *dataset_options(arguments)]))
+    elif arguments.explain:
+        _tell_plan(arguments, read_model(folder.plan_file, Plan), [])
+    else:
         raise UserError("Say which folder to plan with -i FOLDER, or --explain to have the existing plan told.")
-    print(explain(read_model(folder.plan_file, Plan)))
     return 0
 
 
@@ -219,17 +274,11 @@ def _write_fingerprint(
     folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint, measured: tuple[Machine, StepSpeed]
 ) -> None:
     from autobrats.files import write_json
+    from autobrats.planning.fingerprint_file import FingerprintFile
 
     machine, speed = measured
     write_json(folder.dataset_file, dataset)
-    write_json(
-        folder.fingerprint_file,
-        {
-            "dataset": fingerprint.model_dump(mode="json"),
-            "machine": machine.model_dump(mode="json"),
-            "training_step": speed.model_dump(mode="json"),
-        },
-    )
+    write_json(folder.fingerprint_file, FingerprintFile(dataset=fingerprint, machine=machine, training_step=speed))
 
 
 def _decide(
@@ -237,91 +286,72 @@ def _decide(
     folder: DatasetFolder,
     dataset: Dataset,
     fingerprint: DatasetFingerprint,
-    device: torch.device,
     measured: tuple[Machine, StepSpeed],
-    own_splits: Splits | None,
+    n_folds: int | None,
 ) -> Plan:
-    """Make the plan, or honour the one that a person edited or that trainings were begun with."""
-    from autobrats.errors import UserError
-    from autobrats.files import read_model
-    from autobrats.plan import Plan
-    from autobrats.planning.explain import explain, summarise
-    from autobrats.planning.generated_files import is_edited, write_generated
-    from autobrats.planning.plan_check import check_plan
+    """Make the plan, or honour the one that a person edited or that trainings were begun with; add the recipes."""
+    from autobrats.devices import choose_device
     from autobrats.planning.planner import Planner, Wishes
-    from autobrats.planning.recipes import read_recipe
+    from autobrats.planning.published_planner import PublishedPlanner
+    from autobrats.planning.recipes import DEFAULT, expand_names, read_recipe
+    from autobrats.planning.replanning import Planned, add_recipes, decide_plan
 
-    reason = _reason_to_keep(folder, folder.plan_file, is_edited)
-    if reason and not arguments.overwrite:
-        plan = read_model(folder.plan_file, Plan)
-        check_plan(plan)
-        if (plan.modalities, plan.convention) != (dataset.modalities, dataset.convention):
-            raise UserError(
-                f"{folder.plan_file} is kept because {reason}, but its modalities or its convention are not those that were "
-                "found in the dataset now; correct it, or decide anew with --overwrite."
-            )
-        print(f"{folder.plan_file} is kept as it is, because {reason} (--overwrite decides anew).")
+    wishes = Wishes(
+        device=choose_device(arguments.device),
+        max_hours=arguments.max_hours,
+        epochs=arguments.epochs,
+        gpu_memory_gib=arguments.gpu_memory_gb,
+        seed=arguments.seed,
+        n_folds=n_folds,
+    )
+
+    def new_planner(recipe: str) -> Planner:
+        kind = PublishedPlanner if arguments.as_published and recipe != DEFAULT else Planner
+        return kind(dataset, fingerprint, *measured, wishes, read_recipe(recipe), recipe)
+
+    recipes = expand_names(arguments.recipe)
+    if arguments.input is None:
+        from autobrats.files import read_model
+        from autobrats.plan import Plan
+
+        planned = add_recipes(folder, Planned(read_model(folder.plan_file, Plan)), new_planner, recipes)
     else:
-        wishes = Wishes(
-            device=device,
-            max_hours=arguments.max_hours,
-            epochs=arguments.epochs,
-            gpu_memory_gib=arguments.gpu_memory_gb,
-            seed=arguments.seed,
-            n_folds=None if own_splits is None else len(own_splits.folds),
-        )
-        plan = Planner(dataset, fingerprint, *measured, wishes, read_recipe("default")).plan()
-        write_generated(folder.plan_file, plan)
+        planned = decide_plan(folder, dataset, new_planner, recipes, arguments.overwrite)
+    _tell_plan(arguments, planned.content, planned.notes)
+    return planned.content
+
+
+def _tell_plan(arguments: argparse.Namespace, plan: Plan, notes: list[str]) -> None:
+    from autobrats.planning.explain import explain, summarise
+
+    for note in notes:
+        print(note)
     print(explain(plan) if arguments.explain else summarise(plan), flush=True)
-    return plan
-
-
-def _reason_to_keep(folder: DatasetFolder, file: Path, is_edited: Callable[[Path], bool]) -> str:
-    """Why a file that is there is not to be decided anew; empty if nothing speaks against it."""
-    if not file.is_file():
-        return ""
-    if is_edited(file):
-        return "it was edited"
-    return "trainings were begun with it" if folder.runs.is_dir() and any(folder.runs.iterdir()) else ""
 
 
 def _own_splits(arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset) -> Splits | None:
-    """The folds that are not ours to decide, checked: those of --splits, or a splits.json that is to be kept."""
     from autobrats.errors import UserError
-    from autobrats.files import read_model, write_json
-    from autobrats.planning.generated_files import is_edited
-    from autobrats.planning.splits import Splits, in_no_fold, read_splits
+    from autobrats.planning.replanning import own_splits
 
     patients = {case.name: case.patient for case in dataset.cases}
-    reason = _reason_to_keep(folder, folder.splits_file, is_edited)
-    if arguments.splits is not None:
-        splits = read_splits(arguments.splits, patients)
-        if reason and not arguments.overwrite and read_model(folder.splits_file, Splits) != splits:
-            raise UserError(f"{folder.splits_file} is kept because {reason}; replace it with --splits and --overwrite.")
-        write_json(folder.splits_file, splits)
-        print(f"Folds: the {len(splits.folds)} of {arguments.splits}; no patient is on both sides of one.")
-    else:
-        if not reason or arguments.overwrite:
-            return None
-        try:
-            splits = read_splits(folder.splits_file, patients)
-        except UserError as error:
-            raise UserError(f"{error} Correct it, or decide anew with --overwrite.") from None
-        print(f"{folder.splits_file} is kept as it is, because {reason} (--overwrite decides anew).")
-    left_over = in_no_fold(splits, patients)
-    if left_over:
-        print(f"In no fold, and so only in fold 'all': {_count(len(left_over), 'case')}, the first is {left_over[0]}.")
+    splits, notes = own_splits(folder, patients, arguments.splits, arguments.overwrite)
+    if splits is not None and arguments.split is not None:
+        raise UserError(f"{notes[0]} So the cases cannot be divided by --split.")
+    for note in notes:
+        print(note)
     return splits
 
 
-def _write_splits(folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint, plan: Plan) -> Splits:
-    from autobrats.planning.generated_files import write_generated
-    from autobrats.planning.splits import make_splits
+def _write_splits(
+    arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset, fingerprint: DatasetFingerprint, plan: Plan
+) -> Splits:
+    from autobrats.planning.replanning import write_splits
 
     patients = {case.name: case.patient for case in dataset.cases}
     strata = {case.name: _stratum(case, fingerprint.cases[case.name]) for case in dataset.cases}
-    splits = make_splits(patients, strata, plan.folds, plan.seed)
-    write_generated(folder.splits_file, splits)
+    splits, notes = write_splits(folder, patients, strata, plan, arguments.split)
+    for note in notes:
+        print(note)
     return splits
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autobrats.commands.running import (
@@ -45,6 +46,18 @@ def new_train_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--epochs", type=count, metavar="N", help="train for N epochs instead of what the plan says")
     parser.add_argument("--restart", action="store_true", help="forget what these folds have learnt so far")
+    parser.add_argument(
+        "--pretrained",
+        type=Path,
+        metavar="MODEL",
+        help="start from the weights of another model (its folder, or a file weights.safetensors) where names and shapes fit",
+    )
+    parser.add_argument(
+        "--unlabelled",
+        type=Path,
+        metavar="FOLDER",
+        help="studies without masks, in any layout, that students label for the training; several trainings a fold",
+    )
     parser.add_argument("--device", metavar="D", help="cuda, cuda:1, mps or cpu (default: the best there is)")
     parser.add_argument(
         "--workers",
@@ -77,6 +90,8 @@ def _train(arguments: argparse.Namespace) -> int:
         restart=arguments.restart,
         seed=arguments.seed,
         loading_threads=arguments.workers,
+        pretrained=arguments.pretrained,
+        unlabelled=arguments.unlabelled,
     )
     results = train_folds(folder, arguments.configuration, arguments.folds, options, _print_fold)
     if results[-1].state == "stopped":

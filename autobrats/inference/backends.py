@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from autobrats.errors import UserError
+from autobrats.networks.output import NetworkOutput
+from autobrats.networks.slice_axis import SliceAxis
 
 BackendName = Literal["auto", "torch", "openvino"]
 
@@ -31,8 +33,13 @@ def openvino_is_installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def with_backend(network: nn.Module, backend: BackendName, device: torch.device) -> TorchNetwork | OpenVinoNetwork:
+def with_backend(
+    network: nn.Module, backend: BackendName, device: torch.device, needs_slices: bool = False
+) -> TorchNetwork | OpenVinoNetwork:
     """The network as a function from images, (batch, modality, z, y, x), to logits on the same device.
+
+    Args:
+        needs_slices: whether the answer of a slice-classification branch is needed as well, which only torch gives.
 
     Raises:
         UserError: if OpenVINO is asked for and there is none, or the device is no CPU.
@@ -41,7 +48,9 @@ def with_backend(network: nn.Module, backend: BackendName, device: torch.device)
         raise UserError(f"The OpenVINO backend runs on the CPU, not on {device}; say --device cpu or --backend torch.")
     if backend == "openvino" and not openvino_is_installed():
         raise UserError("OpenVINO is not installed; pip install openvino, or say --backend torch.")
-    if backend == "torch" or device.type != "cpu" or not openvino_is_installed():
+    if needs_slices and backend == "openvino":
+        _log.warning("The slice-classification branch is run by torch; OpenVINO is not used.")
+    if needs_slices or backend == "torch" or device.type != "cpu" or not openvino_is_installed():
         return TorchNetwork(network, device)
     return OpenVinoNetwork(network)
 
@@ -52,9 +61,10 @@ class TorchNetwork:
     def __init__(self, network: nn.Module, device: torch.device) -> None:
         self.network = network.to(device).eval()
         self.divisor: tuple[int, int, int] = getattr(network, "divisor", (1, 1, 1))
+        self.slice_axis: SliceAxis | None = getattr(network, "slice_axis", None)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        return self.network(images).logits
+    def __call__(self, images: Tensor) -> NetworkOutput:
+        return self.network(images)
 
 
 class OpenVinoNetwork:

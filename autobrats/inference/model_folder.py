@@ -58,8 +58,6 @@ class BestConfig(BaseModel):
     autobrats_version: str
     dataset: str
     members: list[Member] = Field(min_length=1)
-    average: Literal["probabilities", "logits"] = "probabilities"
-    """What is averaged over mirrorings and over the members of a configuration."""
     threshold: Probability = 0.5
     """A voxel belongs to a region if its probability is above this."""
     postprocessing: list[Part] = Field(default_factory=list)
@@ -103,7 +101,6 @@ def write_model_folder(
     metrics: BaseModel | Mapping[str, Any] | None = None,
     missing_modality_dice: Mapping[str, float] | None = None,
     threshold: float = 0.5,
-    average: Literal["probabilities", "logits"] = "probabilities",
     postprocessing: Sequence[Part] = (),
 ) -> ModelFolder:
     """Write a model folder beside ``folder`` and swap it in when it is whole.
@@ -143,7 +140,6 @@ def write_model_folder(
             autobrats_version=__version__,
             dataset=plan.dataset,
             members=members,
-            average=average,
             threshold=threshold,
             postprocessing=list(postprocessing),
             expected=dict(expected or {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,10 @@ from autobrats.devices import available_ram_gib, choose_device
 from autobrats.errors import UserError
 from autobrats.inference.backends import BackendName, OpenVinoNetwork, TorchNetwork, with_backend
 from autobrats.inference.model_folder import Member, ModelFolder, read_model_folder
+from autobrats.inference.postprocessor import Postprocessor
 from autobrats.inference.prediction import Prediction, decide_labels, writing_convention
 from autobrats.inference.sliding_window import (
+    VolumePrediction,
     common_divisor,
     estimate_memory_gib,
     predict_volume,
@@ -32,6 +34,7 @@ from autobrats.inference.sliding_window import (
 from autobrats.networks.building import build_network, check_patch_size
 from autobrats.networks.output import channel_names, region_probabilities
 from autobrats.plan import Configuration
+from autobrats.preprocessing.network_input import network_input
 from autobrats.preprocessing.transform import Prepared, preprocess, to_study_grid
 
 OPENVINO_GIB = 0.15
@@ -52,11 +55,12 @@ class PreparedStudy:
 
 @dataclass
 class _Ensemble:
-    """The members of one configuration: they see the same channels and windows."""
+    """The members of one configuration: they see the same channels and windows, and are postprocessed in the same way."""
 
     configuration: Configuration
-    networks: list[TorchNetwork | OpenVinoNetwork]
-    weights: list[float]
+    postprocessor: Postprocessor
+    networks: list[TorchNetwork | OpenVinoNetwork] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
 
 
 class Predictor:
@@ -209,9 +213,14 @@ class Predictor:
         ensembles: dict[str, _Ensemble] = {}
         for member in self.model.best_config.members:
             configuration = self.model.plan.configurations[member.configuration]
-            ensemble = ensembles.setdefault(member.configuration, _Ensemble(configuration, [], []))
-            network = with_backend(self._load_network(member, configuration), self._backend, self.device)
-            ensemble.networks.append(network)
+            network = self._load_network(member, configuration)
+            if member.configuration not in ensembles:
+                steps, axis = configuration.postprocessing, getattr(network, "slice_axis", None)
+                postprocessor = Postprocessor(steps, self.model.plan.convention, axis)
+                ensembles[member.configuration] = _Ensemble(configuration, postprocessor)
+            ensemble = ensembles[member.configuration]
+            needs_slices = ensemble.postprocessor.needs_slices
+            ensemble.networks.append(with_backend(network, self._backend, self.device, needs_slices))
             ensemble.weights.append(member.weight)
         return list(ensembles.values())
 
@@ -258,44 +267,51 @@ class Predictor:
 
     def _region_probabilities(self, study: PreparedStudy, on_window: Callable[[int, int], None] | None) -> np.ndarray:
         """The average over configurations, float32 (region, z, y, x) on the network's grid."""
-        total: torch.Tensor | None = None
+        total: np.ndarray | None = None
         everything = sum(sum(ensemble.weights) for ensemble in self._ensembles)
         for ensemble in self._ensembles:
             part = self._predict_ensemble(ensemble, study.prepared, on_window)
-            part *= sum(ensemble.weights) / everything
-            total = part if total is None else total.add_(part)
+            if len(self._ensembles) == 1:
+                return part
+            part = part * np.float32(sum(ensemble.weights) / everything)
+            total = part if total is None else total + part
         assert total is not None
-        return total.cpu().numpy()
+        return total
 
     def _predict_ensemble(
         self, ensemble: _Ensemble, prepared: Prepared, on_window: Callable[[int, int], None] | None
-    ) -> torch.Tensor:
+    ) -> np.ndarray:
+        """The probabilities that one configuration's networks give, postprocessed as its plan says."""
         configuration = ensemble.configuration
         channels = [self.modalities.index(modality) for modality in configuration.modalities]
-        images = torch.from_numpy(
-            prepared.images if channels == [*range(len(self.modalities))] else prepared.images[channels]
-        )
+        images = network_input(prepared.images, channels, configuration.intensities)
 
         def to_probabilities(logits: torch.Tensor) -> torch.Tensor:
             return region_probabilities(logits, configuration.output, self.model.plan.convention)
 
-        def run(device: torch.device, batch_size: int) -> torch.Tensor:
+        def run(device: torch.device, batch_size: int) -> VolumePrediction:
             return predict_volume(
                 ensemble.networks,
-                images,
+                torch.from_numpy(images),
                 patch_size=configuration.inference.patch_size,
                 overlap=configuration.inference.overlap if self.overlap is None else self.overlap,
                 mirror_axes=self._mirror_axes(configuration),
                 batch_size=batch_size,
                 to_probabilities=to_probabilities,
                 device=device,
-                average=self.model.best_config.average,
+                average=configuration.inference.mirror_average,
                 weights=ensemble.weights,
                 on_window=on_window,
             )
 
+        prediction = self._on_device_or_cpu(run, self._batch_size(ensemble))
+        return ensemble.postprocessor.last(prediction, images, prepared.placement.spacing_mm)
+
+    def _on_device_or_cpu(
+        self, run: Callable[[torch.device, int], VolumePrediction], batch_size: int
+    ) -> VolumePrediction:
         try:
-            return run(self.device, self._batch_size(ensemble))
+            return run(self.device, batch_size)
         except torch.OutOfMemoryError:
             _log.warning("The memory of %s does not suffice; prediction goes on on the CPU.", self.device)
         torch.cuda.empty_cache()

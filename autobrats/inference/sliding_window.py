@@ -6,16 +6,33 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from autobrats.inference.slice_votes import SliceVotes
 from autobrats.networks.output import NetworkOutput
+from autobrats.networks.slice_axis import SliceAxis, slice_dimension
 
 Size = tuple[int, int, int]
 Forward = Callable[[Tensor], "NetworkOutput | Tensor"]
-"""A network: (batch, modality, z, y, x) to logits (batch, channel, z, y, x)."""
+"""A network: (batch, modality, z, y, x) to logits (batch, channel, z, y, x), with its slice logits or without."""
+
+
+class VolumePrediction(NamedTuple):
+    """What the networks say of a volume.
+
+    Attributes:
+        probabilities: float32, (region, z, y, x).
+        slices: of networks with a slice-classification branch, the probability of every region in every slice, (region,
+            slice); else None.
+    """
+
+    probabilities: Tensor
+    slices: Tensor | None
+
+
 Average = Literal["probabilities", "logits"]
 
 SIGMA = 0.125
@@ -39,7 +56,7 @@ def predict_volume(
     average: Average = "probabilities",
     weights: Sequence[float] | None = None,
     on_window: Callable[[int, int], None] | None = None,
-) -> Tensor:
+) -> VolumePrediction:
     """Region probabilities of a whole volume.
 
     Every window goes through all networks and all mirrorings before the next one is cut, so memory does not grow with
@@ -62,7 +79,7 @@ def predict_volume(
         on_window: called with (windows done, windows in all).
 
     Returns:
-        float32, (region, z, y, x), on ``images``' device.
+        The probabilities on ``images``' device.
     """
     networks = list(network) if isinstance(network, Sequence) else [network]
     shares = _shares(weights, len(networks))
@@ -75,6 +92,8 @@ def predict_volume(
     starts = [start for start in window_starts(images.shape[1:], window, overlap) if _has_signal(images, start, window)]
     flips = list(mirrorings(mirror_axes))
 
+    slice_axis: SliceAxis | None = getattr(networks[0], "slice_axis", None)
+    votes = None if slice_axis is None else SliceVotes(slice_dimension(slice_axis) - 2)
     total: Tensor | None = None
     weight = torch.zeros(images.shape[1:], device=images.device)
     for first in range(0, len(starts), batch_size):
@@ -82,7 +101,7 @@ def predict_volume(
         patches = torch.stack([images[(slice(None), *_slices(start, window))] for start in batch])
         patches = patches.to(device, torch.float32, non_blocking=True)
         with torch.inference_mode():
-            result = _predict_patches(networks, shares, patches, flips, to_probabilities, average)
+            result, slices = _predict_patches(networks, shares, patches, flips, to_probabilities, average)
             result = result.to(images.device, torch.float32)
         if total is None:
             total = torch.zeros((result.shape[1], *images.shape[1:]), device=images.device)
@@ -90,12 +109,18 @@ def predict_volume(
             where = _slices(start, window)
             total[(slice(None), *where)] += probabilities * importance
             weight[where] += importance
+        if votes is not None and slices is not None:
+            for start, probabilities in zip(batch, slices, strict=True):
+                votes.add(start[votes.axis], probabilities, images.shape[1 + votes.axis])
         if on_window is not None:
             on_window(first + len(batch), len(starts))
     if total is None:
-        return torch.zeros((_count_regions(networks[0], images, window, to_probabilities, device), *shape))
-    total = total[(slice(None), *inner)]
-    return total.div_(weight[inner].clamp_(min=torch.finfo(torch.float32).tiny))
+        total = torch.zeros((_count_regions(networks[0], images, window, to_probabilities, device), *shape))
+    else:
+        total = total[(slice(None), *inner)].div_(weight[inner].clamp_(min=torch.finfo(torch.float32).tiny))
+    if votes is None or (starts and votes.none_given):
+        return VolumePrediction(total, None)
+    return VolumePrediction(total, votes.result(inner[votes.axis], len(total)))
 
 
 def common_divisor(networks: Sequence[Forward]) -> Size:
@@ -196,23 +221,32 @@ def _predict_patches(
     flips: list[tuple[int, ...]],
     to_probabilities: Callable[[Tensor], Tensor],
     average: Average,
-) -> Tensor:
+) -> tuple[Tensor, Tensor | None]:
+    """Averages over networks and mirrorings: region probabilities, and those of the slices, (batch, region, slice)."""
     total: Tensor | None = None
+    slice_logits: Tensor | None = None
     together = max(1, VOXELS_TOGETHER.get(patches.device.type, 0) // math.prod((len(patches), *patches.shape[2:])))
     for network, share in zip(networks, shares, strict=True):
         for first in range(0, len(flips), together):
             some = flips[first : first + together]
             given = torch.cat([patches.flip(flip) if flip else patches for flip in some])
             with torch.autocast(patches.device.type, torch.float16, enabled=patches.device.type == "cuda"):
-                logits = _logits(network(given)).float()
+                output = network(given)
+            logits = _logits(output).float()
             results = to_probabilities(logits) if average == "probabilities" else logits
             for flip, part in zip(some, results.chunk(len(some)), strict=True):
                 part = (part.flip(flip) if flip else part) * (share / len(flips))
                 total = part if total is None else total.add_(part)
+            if isinstance(output, NetworkOutput) and output.slices is not None:
+                along = slice_dimension(network.slice_axis)  # type: ignore[attr-defined]
+                for flip, part in zip(some, output.slices.float().chunk(len(some)), strict=True):
+                    part = (part.flip(2) if along in flip else part) * (share / len(flips))
+                    slice_logits = part if slice_logits is None else slice_logits.add_(part)
         if len(networks) > 1 and hasattr(network, "release"):
             network.release()
     assert total is not None
-    return total if average == "probabilities" else to_probabilities(total)
+    slices = None if slice_logits is None else torch.sigmoid(slice_logits)
+    return total if average == "probabilities" else to_probabilities(total), slices
 
 
 def _count_regions(

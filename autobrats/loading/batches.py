@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -75,10 +76,10 @@ class BatchLoader:
     """Draws the batch of every iteration from a seed and the iteration's number alone.
 
     So a resumed training sees exactly the batches that an unbroken one would have seen, whatever was read ahead.
-    Every case comes up once before any comes up again.
+    Cases come in shuffled passes: one of weight 1 comes up once in every pass, one of weight 0.25 in every fourth.
 
     Args:
-        cases: the training cases.
+        cases: the training cases, with their weights.
         pool: patch and batch sizes; one entry is drawn for every iteration.
         sampler: where patches are taken.
         augmentation: the plan's probabilities and ranges; None for none.
@@ -105,6 +106,9 @@ class BatchLoader:
         self.table, self.spacing_mm, self.seed, self.device, self.threads = table, spacing_mm, seed, device, threads
         self._entries = np.zeros(0, np.int64)
         self._first_case = np.zeros(1, np.int64)
+        self._weights = np.array([case.weight for case in self.cases])
+        # Cases of one weight take turns in missing a pass, so that all passes are of about one length.
+        self._phases = np.random.default_rng([seed, 3]).permutation(len(self.cases)) / len(self.cases)
 
     def batches(self, first: int) -> Generator[Batch, None, None]:
         """The batches of the iterations from ``first`` on, without end; close the generator to stop reading ahead."""
@@ -173,6 +177,15 @@ class BatchLoader:
         return iteration, self.pool[self._entries[iteration]], int(self._first_case[iteration])
 
     def _case_at(self, position: int) -> TrainingCase:
-        """The case at a position of the endless sequence of shuffled passes over all cases."""
-        turn, index = divmod(position, len(self.cases))
-        return self.cases[np.random.default_rng([self.seed, 2, turn]).permutation(len(self.cases))[index]]
+        """The case at a position of the endless sequence of shuffled passes."""
+        # The phases shift no case by more than one draw, which bounds the passes that so many draws can take.
+        most = int((position + len(self.cases) + 1) / self._weights.sum()) + 2
+        turn = bisect_right(range(most), position, key=lambda turn: int(self._draws_before(turn).sum())) - 1
+        before = self._draws_before(turn)
+        members = np.repeat(np.arange(len(self.cases)), self._draws_before(turn + 1) - before)
+        order = np.random.default_rng([self.seed, 2, turn]).permutation(len(members))
+        return self.cases[members[order[position - int(before.sum())]]]
+
+    def _draws_before(self, turn: int) -> np.ndarray:
+        """How often each case comes up in the passes before number ``turn`` (from 0), int64, (case,)."""
+        return np.floor(turn * self._weights + self._phases).astype(np.int64)

@@ -28,13 +28,22 @@ class ForegroundSampler:
         if regions and rng.random() < self.foreground_share:
             locations = regions[rng.integers(len(regions))]
             around = locations[rng.integers(len(locations))]
-        centre = [None, None, None] if around is None else around.tolist()
-        starts = [_start(*axis, rng) for axis in zip(case.shape, patch_size, centre, strict=True)]
-        return starts[0], starts[1], starts[2]
+        return patch_start(case.shape, patch_size, around, rng)
 
 
-def _start(size: int, patch: int, around: int | None, rng: np.random.Generator) -> int:
-    """One axis: inside the volume if it is larger than the patch, else with the volume in the middle."""
+def patch_start(
+    shape: tuple[int, int, int], patch_size: tuple[int, int, int], around: np.ndarray | None, rng: np.random.Generator
+) -> Start:
+    """The first voxel (z, y, x) of a patch around a voxel, or anywhere for None.
+
+    Along an axis on which the volume is larger than the patch, the patch lies inside; else the volume is in its middle.
+    """
+    centre = [None, None, None] if around is None else around.tolist()
+    z, y, x = (_axis_start(*axis, rng) for axis in zip(shape, patch_size, centre, strict=True))
+    return z, y, x
+
+
+def _axis_start(size: int, patch: int, around: int | None, rng: np.random.Generator) -> int:
     if size <= patch:
         return (size - patch) // 2
     if around is None:

@@ -21,6 +21,7 @@ class DiceCrossEntropy(SegmentationLoss):
         dice_weight, cross_entropy_weight: the shares of the two terms.
         batch_dice: sums run over the batch as well, not over each sample.
         smooth: the s of the formula, in voxels.
+        weighted_dice: the weights of the channels hold for the Dice term as well, not for the cross-entropy alone.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class DiceCrossEntropy(SegmentationLoss):
         cross_entropy_weight: float = 1.0,
         batch_dice: bool = True,
         smooth: float = 1.0,
+        weighted_dice: bool = True,
     ) -> None:
         super().__init__(output, channel_weights)
         self.dice_weight, self.cross_entropy_weight = dice_weight, cross_entropy_weight
-        self.batch_dice, self.smooth = batch_dice, smooth
+        self.batch_dice, self.smooth, self.weighted_dice = batch_dice, smooth, weighted_dice
 
     def of_scale(self, logits: Tensor, target: Tensor) -> Tensor:
         return self.dice_weight * self._dice(logits, target) + self.cross_entropy_weight * self._cross_entropy(
@@ -43,6 +45,8 @@ class DiceCrossEntropy(SegmentationLoss):
 
     def _dice(self, logits: Tensor, target: Tensor) -> Tensor:
         probabilities, weights = self.probabilities(logits), self.channel_weights
+        if not self.weighted_dice:
+            weights = torch.ones_like(weights)
         if self.output == "labels":
             probabilities, target, weights = probabilities[:, 1:], target[:, 1:], weights[1:]
         axes = (0, 2, 3, 4) if self.batch_dice else (2, 3, 4)

@@ -20,6 +20,10 @@ class SegmentationLoss(nn.Module):
     Args:
         output: ``regions`` (each channel a sigmoid) or ``labels`` (a softmax over the channels, background first).
         channel_weights: shape (channel,), the weight of each channel.
+
+    Attributes:
+        region_channels: for ``labels``, the channels whose labels make up each region; empty if nobody told.
+        progress: the share of the training that is done, 0..1, for losses that change with it; the trainer sets it.
     """
 
     def __init__(self, output: Literal["regions", "labels"], channel_weights: Tensor) -> None:
@@ -27,6 +31,8 @@ class SegmentationLoss(nn.Module):
         self.output = output
         self.channel_weights: Tensor
         self.register_buffer("channel_weights", channel_weights.float())
+        self.region_channels: list[list[int]] = []
+        self.progress = 0.0
 
     def forward(self, output: NetworkOutput, target: Tensor) -> Tensor:
         """The loss, a scalar.

@@ -17,7 +17,8 @@ class NetworkOutput(NamedTuple):
         logits: shape (batch, channel, z, y, x), at the input's resolution; one channel a region, or one for the
             background and one a label.
         deep: logits at coarser resolutions for deep supervision, finest first; empty outside training.
-        slices: for networks with a slice-classification branch, logits of shape (batch, channel, z).
+        slices: for networks with a slice-classification branch, logits of shape (batch, channel, slice), the slices along
+            the network's ``slice_axis``.
     """
 
     logits: Tensor

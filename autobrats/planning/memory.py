@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.plan import Size
-from autobrats.planning.weightless import without_weights
+from autobrats.planning.weightless import coarse_arithmetic, without_weights
 
 GIB = 1024**3
 RUNTIME_GIB = {"cuda": 0.9, "mps": 0.5, "cpu": 0.35}
@@ -66,7 +66,7 @@ def estimate_training_memory_gib(
     for module in model.modules():
         module.register_forward_hook(watch)
     half = mixed_precision and device_type == "cuda"
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with coarse_arithmetic(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         criterion(model(images), target)
     activations = sum(kept.values()) * (0.6 if half else 1.0)
     transient = 2 * largest * (0.5 if half else 1.0)

@@ -15,7 +15,7 @@ from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.networks.building import build_network, divisor_of
 from autobrats.plan import Part, PatchBatch, Size
 from autobrats.planning.memory import estimate_training_memory_gib
-from autobrats.planning.network_sizes import LADDER, NetworkSize, network_part
+from autobrats.planning.network_sizes import LADDER, NetworkSize, RecipeRung
 from autobrats.planning.speed import forward_flops, measure_step_s
 from autobrats.planning.weightless import without_weights
 
@@ -29,8 +29,15 @@ SMALLEST_BATCH = 2
 CPU_PATCH_SIDE = 96
 WORTH_MEASURING = 0.4
 """A candidate is measured only if its arithmetic says that it gets this share of the iterations it wants."""
+PUBLISHED_SIDES = (144, 128, 112, 96, 80, 64)
+"""Of the patches that Zhao et al. (2019, section 3.3) draw from."""
+SMALLEST_SIDE = 16
+"""A patch of a pool of many sizes has a side of at least so many voxels."""
 LEAST_ITERATIONS = 300
 """Fewer steps teach no network: even the smallest one's patch shrinks until the budget buys so many."""
+
+
+Rung = NetworkSize | RecipeRung
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Candidate:
         iterations: that fit into the budget; None without one.
     """
 
-    size: NetworkSize
+    size: Rung
     network: Part
     pool: list[PatchBatch]
     step_s: float | None
@@ -71,6 +78,9 @@ class NetworkSearch:
         memory_gib: of the device.
         budget_s: for the steps of one fold; None for no limit.
         flop_per_s: of training steps on the device, by which hopeless candidates are told without being measured.
+        ladder: sizes of the network, from the largest to the smallest.
+        many_sizes: the pool holds many patch sizes, each with as many samples as the first's voxels make up, instead of
+            one or two (Zhao et al., 2019).
     """
 
     volume: Sequence[float]
@@ -84,14 +94,16 @@ class NetworkSearch:
     memory_gib: float
     budget_s: float | None
     flop_per_s: float
+    ladder: Sequence[Rung] = LADDER
+    many_sizes: bool = False
 
     def find(self) -> Candidate:
         """The best candidate: the first of the ladder with enough iterations, else its last, on the smallest patch."""
         last = None
-        for size in LADDER:
+        for size in self.ladder:
             patches = self._patches(size)
             for patch in patches:
-                is_last = size is LADDER[-1] and patch == patches[-1]
+                is_last = size is self.ladder[-1] and patch == patches[-1]
                 candidate = self._candidate(size, patch, may_be_hopeless=not is_last)
                 if candidate is None:
                     continue
@@ -101,13 +113,13 @@ class NetworkSearch:
                     return candidate
         return last or self._smallest()
 
-    def _candidate(self, size: NetworkSize, patch: Size, may_be_hopeless: bool) -> Candidate | None:
+    def _candidate(self, size: Rung, patch: Size, may_be_hopeless: bool) -> Candidate | None:
         """The candidate, measured; None if it does not fit the memory or, by its arithmetic, is hopelessly slow.
 
         Args:
             may_be_hopeless: False measures it whatever its arithmetic.
         """
-        part = network_part(size, patch, self.spacing_mm)
+        part = size.part(patch, self.spacing_mm)
         wanted = self._wanted_batch(patch)
         if may_be_hopeless and self.budget_s is not None:
             step_s = 3 * forward_flops(self._network(part), self.in_channels, patch) * wanted / self.flop_per_s
@@ -116,7 +128,7 @@ class NetworkSearch:
         entry = self._entry(part, patch, wanted)
         if entry is None:
             return None
-        pool = [entry, *self._smaller_entries(part, entry)]
+        pool = [entry, *(self._many_entries(part, entry) if self.many_sizes else self._smaller_entries(part, entry))]
         if self.budget_s is None:
             return Candidate(size, part, pool, None, None)
         step_s = self._step_s(part, entry)
@@ -124,15 +136,16 @@ class NetworkSearch:
 
     def _smallest(self) -> Candidate:
         """When nothing fits the memory by the estimate: the smallest there is, one sample a step."""
-        patch = self._patches(LADDER[-1])[-1]
+        smallest = self.ladder[-1]
+        patch = self._patches(smallest)[-1]
         entry = PatchBatch(patch_size=patch, batch_size=1)
-        return Candidate(LADDER[-1], network_part(LADDER[-1], patch, self.spacing_mm), [entry], None, None)
+        return Candidate(smallest, smallest.part(patch, self.spacing_mm), [entry], None, None)
 
-    def _patches(self, size: NetworkSize) -> list[Size]:
+    def _patches(self, size: Rung) -> list[Size]:
         """Patch sizes from the largest that makes sense to the smallest, each with the volumes' proportions."""
         limit = min(size.patch_side, CPU_PATCH_SIDE) if self.device_type == "cpu" else size.patch_side
         sides = [side for side in (160, 128, 112, 96, 80, 64, 48, 32) if side <= limit]
-        return [patch for patch, _ in itertools.groupby(self._patch(side) for side in sides)]
+        return [patch for patch, _ in itertools.groupby(_round_up(self._patch(side), size.divisor) for side in sides)]
 
     def _patch(self, side: int) -> Size:
         """A patch of about side^3 voxels, not larger than the median volume, each side a multiple of 16 (8, 4)."""
@@ -177,6 +190,20 @@ class NetworkSearch:
         entry = self._entry(part, patch, min(self._most_samples(patch), round(ratio * largest.batch_size)))
         return [entry] if entry is not None and entry.batch_size > largest.batch_size else []
 
+    def _many_entries(self, part: Part, largest: PatchBatch) -> list[PatchBatch]:
+        """Smaller patches in the proportions of Zhao et al. (2019), with as many more samples as their voxels allow."""
+        divisor = divisor_of(without_weights(self._network(part)))
+        pool = [largest]
+        for share in PUBLISHED_SIDES[1:]:
+            sides = [share / PUBLISHED_SIDES[0] * side for side in largest.patch_size]
+            z, y, x = (max(d, round(side / d) * d) for side, d in zip(sides, divisor, strict=True))
+            ratio = math.prod(largest.patch_size) / (z * y * x)
+            if (z, y, x) == pool[-1].patch_size or max(z, y, x) < SMALLEST_SIDE:
+                continue
+            entry = self._entry(part, (z, y, x), min(self._most_samples((z, y, x)), round(ratio * largest.batch_size)))
+            pool += [entry] if entry is not None else []
+        return pool[1:]
+
     def _estimate_gib(self, part: Part, patch: Size, batch: int) -> float:
         sizes = (self.in_channels, self.out_channels, patch, batch)
         return estimate_training_memory_gib(self._network(part), self.loss, *sizes, self.device_type, True)
@@ -193,5 +220,10 @@ class NetworkSearch:
         return functools.partial(build_network, part.name, part.options, self.in_channels, self.out_channels)
 
 
-def _enough(size: NetworkSize) -> int:
+def _round_up(patch: Size, divisor: Size) -> Size:
+    z, y, x = (math.ceil(side / d) * d for side, d in zip(patch, divisor, strict=True))
+    return (z, y, x)
+
+
+def _enough(size: Rung) -> int:
     return max(LEAST_ITERATIONS, size.enough_iterations)

@@ -1,9 +1,10 @@
-"""The sizes of the default network, from tiny to large, and how it is laid over a patch."""
+"""The sizes of networks, from large to tiny, and how the default one is laid over a patch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from autobrats.plan import Part, Size
 
@@ -31,6 +32,35 @@ class NetworkSize:
     blocks: tuple[int, ...]
     enough_iterations: int
     patch_side: int
+    divisor: Size = (1, 1, 1)
+    """It is laid over any patch."""
+
+    def part(self, patch_size: Size, spacing_mm: Sequence[float]) -> Part:
+        """The network for a patch; see :func:`network_part`."""
+        return network_part(self, patch_size, spacing_mm)
+
+
+@dataclass(frozen=True)
+class RecipeRung:
+    """A rung of a recipe's ladder: the published network with some of its options changed.
+
+    Attributes:
+        network: as published.
+        options: instead of the published ones of the same keys.
+        name, enough_iterations, patch_side: as in :class:`NetworkSize`.
+        divisor: what a patch's sides (z, y, x) must be multiples of.
+    """
+
+    network: Part
+    options: dict[str, Any]
+    name: str
+    enough_iterations: int
+    patch_side: int
+    divisor: Size
+
+    def part(self, patch_size: Size, spacing_mm: Sequence[float]) -> Part:
+        """The network; recipes lay theirs over every patch in the same way."""
+        return Part(name=self.network.name, options={**self.network.options, **self.options})
 
 
 LADDER = (

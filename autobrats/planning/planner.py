@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from autobrats import registry
 from autobrats.dataset.cases import Dataset
 from autobrats.dataset.convention_detection import conventions_of_names
 from autobrats.devices import Machine
 from autobrats.fingerprint.dataset import DatasetFingerprint
+from autobrats.losses.building import build_loss
+from autobrats.losses.median_frequency import median_frequency_weights
+from autobrats.networks.building import build_network, divisor_of
 from autobrats.networks.output import channel_names
 from autobrats.plan import (
     Augmentation,
@@ -24,12 +27,14 @@ from autobrats.plan import (
     Plan,
     Preprocessing,
     Training,
+    usual_hooks,
 )
 from autobrats.planning.explain import duration
-from autobrats.planning.network_search import Candidate, NetworkSearch
-from autobrats.planning.network_sizes import LADDER
-from autobrats.planning.recipes import Recipe
+from autobrats.planning.network_search import Candidate, NetworkSearch, Rung
+from autobrats.planning.network_sizes import LADDER, RecipeRung
+from autobrats.planning.recipes import Recipe, configuration_name
 from autobrats.planning.speed import StepSpeed
+from autobrats.planning.weightless import without_weights
 
 ASSUMED_FLOP_PER_S = 1e13
 """Of another card that is planned for but not there to be measured."""
@@ -99,7 +104,7 @@ class Planner:
         self.device_type = "cuda" if wishes.gpu_memory_gib is not None else wishes.device.type
 
     def plan(self) -> Plan:
-        """The plan with the configuration ``3d_fullres``."""
+        """The plan with the recipe's configuration."""
         self.folds = self.decide_folds()
         self.preprocessing = self.decide_preprocessing()
         return Plan(
@@ -110,20 +115,27 @@ class Planner:
             preprocessing=self.preprocessing,
             folds=self.folds,
             seed=self.wishes.seed,
-            configurations={"3d_fullres": self.configuration()},
+            configurations={configuration_name(self.recipe_name): self.configuration()},
             why=self.plan_why,
         )
+
+    def configuration_beside(self, plan: Plan) -> Configuration:
+        """The configuration of the recipe for a plan that is there: on its preprocessing and in its folds."""
+        self.folds, self.preprocessing = plan.folds, plan.preprocessing
+        return self.configuration()
 
     def configuration(self) -> Configuration:
         """The configuration of the recipe, fitted to data, memory and budget."""
         self.why = dict(self.recipe.why)
+        self.modalities = self.decide_modalities()
         self.output = self.decide_output()
         self.augmentation = self.decide_augmentation()
         chosen = self.decide_network_and_patch()
         training = self.decide_training(chosen)
         return Configuration(
             recipe=self.recipe_name,
-            modalities=self.dataset.modalities,
+            modalities=self.modalities,
+            intensities=self.recipe.intensities,
             output=self.output,
             pool=chosen.pool,
             network=chosen.network,
@@ -134,8 +146,10 @@ class Planner:
             optimiser=self.recipe.optimiser,
             schedule=self.recipe.schedule,
             trainer=self.recipe.trainer,
+            hooks=[*self.recipe.hooks, *usual_hooks()],
             training=training,
             inference=self.decide_inference(chosen),
+            postprocessing=self.recipe.postprocessing,
             why=self.why,
         )
 
@@ -145,7 +159,7 @@ class Planner:
         """The user's own; else five, or one a patient where there are fewer; none for one patient."""
         if self.wishes.n_folds is not None:
             folds = self.wishes.n_folds
-            self.plan_why["folds"] = f"{folds} fold{'s' * (folds != 1)}, as your own list divides the cases."
+            self.plan_why["folds"] = f"{folds} fold{'s' * (folds != 1)}, as you divide the cases."
             return folds
         patients = self.fingerprint.patients
         folds = min(5, patients) if patients > 1 else 0
@@ -238,43 +252,56 @@ class Planner:
         self.why["mirror_axes"] = f"The labels exclude each other, like the parts of a structure; {how}."
         return augmentation.model_copy(update={"mirror_axes": axes})
 
+    def decide_modalities(self) -> list[str]:
+        """The recipe's, those of them that the dataset has; all of the dataset's if the recipe names none."""
+        wanted, known = self.recipe.modalities, self.dataset.modalities
+        if wanted is None:
+            return known
+        found = [modality for modality in wanted if modality in known]
+        if not found:
+            self.why["modalities"] = f"The recipe's own ({', '.join(wanted)}) are not in this dataset, so it sees all."
+            return known
+        left_out = [modality for modality in wanted if modality not in known]
+        missing = f", without {', '.join(left_out)}, which this dataset does not have" if left_out else ""
+        self.why["modalities"] = f"The network sees {', '.join(found)}, as published{missing}."
+        return found
+
     def decide_region_weights(self) -> dict[str, float]:
-        """Equal weights: the Dice term balances regions of different size already."""
-        frequencies = self.fingerprint.region_frequency
+        """Equal weights (the Dice term balances regions of different size already), or median-frequency weights."""
+        if self.recipe.region_weights == "median_frequency":
+            return self._median_frequency_weights()
+        frequencies = self._channel_frequencies()
         rarest = min(frequencies, key=frequencies.__getitem__)
         self.why["region_weights"] = (
-            f"All alike: the Dice term gives the rarest region ({rarest}, {100 * frequencies[rarest]:.2g} % of the voxels) "
-            "the same say as the largest."
+            f"All alike: the Dice term gives the rarest ({rarest}, {100 * frequencies[rarest]:.2g} % of the voxels) the same "
+            "say as the largest."
         )
-        return dict.fromkeys(self.dataset.convention.regions, 1.0)
+        names = channel_names(self.output, self.dataset.convention)
+        return {name: 1.0 for name in names if name != "background"}
 
     def decide_network_and_patch(self) -> Candidate:
         """The largest network, and with it the largest patch, of which the budget buys enough iterations."""
-        channels = len(channel_names(self.output, self.dataset.convention))
+        names = channel_names(self.output, self.dataset.convention)
         original = self.fingerprint.median_spacing_mm
         sides = zip(self.fingerprint.median_brain_shape, original, self.preprocessing.spacing_mm, strict=True)
+        self.ladder = self._ladder(len(names))
         budget_s = self._seconds_a_fold()
         is_here = self.device_type == self.wishes.device.type
         self.cases = max(1, round(0.8 * len(self.fingerprint.cases)))
         chosen = NetworkSearch(
             volume=[voxels * before / after for voxels, before, after in sides],
             spacing_mm=self.preprocessing.spacing_mm,
-            in_channels=len(self.dataset.modalities),
-            out_channels=channels,
-            loss=functools.partial(
-                registry.build,
-                "loss",
-                self.recipe.loss.name,
-                self.recipe.loss.options,
-                output=self.output,
-                channel_weights=torch.ones(channels),
-            ),
+            in_channels=len(self.modalities),
+            out_channels=len(names),
+            loss=functools.partial(build_loss, self.recipe.loss, self.output, self.dataset.convention, {}),
             cases=self.cases,
             device=self.wishes.device,
             device_type=self.device_type,
             memory_gib=self._memory_gib(),
             budget_s=None if budget_s is None else (1 - VALIDATION_SHARE) * budget_s,
             flop_per_s=1e9 * self.speed.gflop_per_s if is_here else ASSUMED_FLOP_PER_S,
+            ladder=self.ladder,
+            many_sizes=self.recipe.pool == "many",
         ).find()
         self._explain_network(chosen, budget_s)
         return chosen
@@ -288,9 +315,12 @@ class Planner:
         if budget_s is not None:
             an_epoch = min(an_epoch, max(10, affordable // 20))
         iterations = self.wishes.epochs * an_epoch if self.wishes.epochs is not None else affordable
-        decay = max(0.9, min(0.999, 1 - 20 / iterations))
+        decay = max(0.9, min(0.999, 1 - 20 / iterations)) if self.recipe.average_weights else None
         self.why["average_decay"] = (
-            f"The validated weights are a running average over about {1 / (1 - decay):.0f} iterations, steadier than the last."
+            "The last weights are validated and kept, as published."
+            if decay is None
+            else f"The validated weights are a running average over about {1 / (1 - decay):.0f} iterations, steadier than the "
+            "last."
         )
         hours = None if budget_s is None or self.wishes.epochs is not None else budget_s / 3600
         self.why["iterations"] = (
@@ -310,19 +340,52 @@ class Planner:
 
     def decide_inference(self, chosen: Candidate) -> Inference:
         """The sliding window: as in training, mirrored along the axes that training mirrors."""
-        axes = self.augmentation.mirror_axes
+        axes = self.augmentation.mirror_axes if self.recipe.test_time_mirroring else []
         mirroring = f"mirroring averages {2 ** len(axes)} passes, which autobrats_predict --no-mirroring saves"
         self.why["inference"] = (
             f"The windows, as large as the training's patches, overlap by {100 * self.recipe.overlap:.0f} %"
             f"{'; ' + mirroring if axes else ''}."
         )
-        return Inference(patch_size=chosen.pool[0].patch_size, overlap=self.recipe.overlap, mirror_axes=axes)
+        return Inference(
+            patch_size=chosen.pool[0].patch_size,
+            overlap=self.recipe.overlap,
+            mirror_axes=axes,
+            mirror_average=self.recipe.mirror_average,
+        )
 
     def _convention_of_names(self) -> str | None:
         proposed = conventions_of_names([case.name for case in self.dataset.cases])
         return next(iter(proposed)) if len(proposed) == 1 else None
 
     # How the network and the patch are found.
+
+    def _ladder(self, out_channels: int) -> Sequence[Rung]:
+        """The sizes of the recipe's network, or of the default's."""
+        network = self.recipe.network
+        if network is None:
+            return LADDER
+        rungs = []
+        for size in self.recipe.sizes:
+            options = {**network.options, **size.options}
+            build = functools.partial(build_network, network.name, options, len(self.modalities), out_channels)
+            divisor = divisor_of(without_weights(build))
+            rungs.append(RecipeRung(network, size.options, size.name, size.enough_iterations, size.patch_side, divisor))
+        return rungs
+
+    def _channel_frequencies(self) -> dict[str, float]:
+        """The share of the brain's voxels of every channel of the output."""
+        if self.output == "regions":
+            return self.fingerprint.region_frequency
+        labels = self.fingerprint.label_frequency
+        return {"background": max(0.0, 1 - sum(labels.values())), **labels}
+
+    def _median_frequency_weights(self) -> dict[str, float]:
+        """Of the channels, the background included where labels exclude each other."""
+        frequencies = self._channel_frequencies()
+        weights = {name: round(weight, 5) for name, weight in median_frequency_weights(frequencies).items()}
+        told = ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items())
+        self.why["region_weights"] = f"The median of the frequencies over each one's own: {told}."
+        return weights
 
     def _seconds_a_fold(self) -> float | None:
         """The time of one fold, by which network and patch are sized; None for no limit."""
@@ -339,7 +402,8 @@ class Planner:
         return self.machine.available_ram_gib
 
     def _explain_network(self, chosen: Candidate, budget_s: float | None) -> None:
-        name = f"This is '{chosen.size.name}', number {LADDER.index(chosen.size) + 1} of {len(LADDER)} sizes from the largest"
+        rung = self.ladder.index(chosen.size)
+        name = f"This is '{chosen.size.name}', number {rung + 1} of {len(self.ladder)} sizes from the largest"
         if chosen.pool[0].memory_gib is None:
             reason = "by the estimate nothing fits the memory, and this takes least"
         elif budget_s is None or chosen.iterations is None or chosen.step_s is None:
@@ -350,7 +414,7 @@ class Planner:
             )
             if not chosen.is_enough:
                 reason = f"{bought}; that is few even for the smallest network, and more time will give a better one"
-            elif chosen.size is LADDER[0]:
+            elif rung == 0:
                 reason = f"{bought}, which is enough for the largest"
             else:
                 reason = f"{bought}; a larger one would get fewer than it needs"

@@ -14,7 +14,7 @@ from autobrats import registry
 from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.networks.building import build_network
 from autobrats.plan import Part, Size
-from autobrats.planning.weightless import only_sizes, without_weights
+from autobrats.planning.weightless import coarse_arithmetic, only_sizes, without_weights
 
 
 class StepSpeed(BaseModel):
@@ -105,6 +105,6 @@ def forward_flops(network: Callable[[], nn.Module], in_channels: int, patch_size
 
     model = without_weights(network)
     images = torch.empty(1, in_channels, *patch_size, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter, only_sizes():
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, only_sizes(), coarse_arithmetic():
         model(images)
     return float(counter.get_total_flops())

@@ -58,6 +58,30 @@ def make_splits(patients: Mapping[str, str], strata: Mapping[str, str], n_folds:
     return Splits(folds)
 
 
+def make_split(
+    patients: Mapping[str, str], strata: Mapping[str, str], shares: tuple[float, float, float], seed: int
+) -> Splits:
+    """One division into training, validation and test cases, by patient and stratified (Anand et al., 2020: 70:20:10).
+
+    Args:
+        patients, strata, seed: as for :func:`make_splits`.
+        shares: of the cases, in any unit; what neither trains nor validates is the test set and appears in no fold.
+
+    Raises:
+        UserError: if there are too few patients for a training and a validation set.
+    """
+    parts = 10
+    of_validation = max(1, round(parts * shares[1] / sum(shares)))
+    of_test = round(parts * shares[2] / sum(shares))
+    if len(set(patients.values())) < parts:
+        raise UserError(f"One split needs at least {parts} patients; leave --split out, and there will be folds.")
+    tenths = [fold.val for fold in make_splits(patients, strata, parts, seed).folds]
+    validation = [case for part in tenths[:of_validation] for case in part]
+    test = {case for part in tenths[of_validation : of_validation + of_test] for case in part}
+    training = [case for case in sorted(patients) if case not in test and case not in set(validation)]
+    return Splits([Fold(train=training, val=sorted(validation))])
+
+
 def _folds(cases: Sequence[str], divided: Iterable[tuple[Any, Any]]) -> list[Fold]:
     return [Fold(train=[cases[i] for i in train], val=[cases[i] for i in val]) for train, val in divided]
 

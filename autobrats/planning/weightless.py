@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -36,6 +36,28 @@ def only_sizes() -> TorchFunctionMode:
     return _Skipping(_PASSING)
 
 
+def coarse_arithmetic() -> TorchFunctionMode:
+    """Within this, interpolation and LSTMs give tensors of the right size at once.
+
+    On the meta device torch takes them apart in Python as well: an LSTM step by step, which takes seconds. Both are a small
+    part of a segmentation network's memory and arithmetic.
+    """
+    return _Replacing({functional.interpolate: _interpolated, torch.lstm: _lstm})
+
+
+def _interpolated(
+    x: Tensor, size: Sequence[int] | None = None, scale_factor: float | None = None, *_: Any, **__: Any
+) -> Tensor:
+    sides = size or [round(side * (scale_factor or 1)) for side in x.shape[2:]]
+    return x[..., :1, :1, :1].expand(*x.shape[:2], *sides).clone()
+
+
+def _lstm(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor], *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    directions = 2 if rest[4] else 1
+    hidden, cells = states
+    return x[..., :1].expand(*x.shape[:-1], directions * hidden.shape[-1]).clone(), hidden, cells
+
+
 class _Skipping(TorchFunctionMode):
     """Calls of some functions return their first argument as it is."""
 
@@ -47,3 +69,14 @@ class _Skipping(TorchFunctionMode):
         if function in self.skipped:
             return args[0]
         return function(*args, **(kwargs or {}))
+
+
+class _Replacing(TorchFunctionMode):
+    """Calls of some functions go to others."""
+
+    def __init__(self, replaced: dict[Any, Callable[..., Any]]) -> None:
+        super().__init__()
+        self.replaced = replaced
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        return self.replaced.get(function, function)(*args, **(kwargs or {}))

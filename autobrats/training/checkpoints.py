@@ -58,10 +58,11 @@ def _open(path: Path, device: str, with_tensors: bool) -> tuple[dict[str, Tensor
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimiser's state as named tensors and plain data."""
+    """An optimiser's state as named tensors and plain data; what it adds to the usual entries is plain data, too."""
     state = optimiser.state_dict()
     tensors: dict[str, Tensor] = {}
-    plain: dict[str, Any] = {"param_groups": state["param_groups"], "values": {}}
+    own = {key: value for key, value in state.items() if key not in ("state", "param_groups")}
+    plain: dict[str, Any] = {"param_groups": state["param_groups"], "values": {}, "own": own}
     for index, entries in state["state"].items():
         for key, value in entries.items():
             if isinstance(value, Tensor):
@@ -77,7 +78,8 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tenso
     for name, value in [*tensors.items(), *plain["values"].items()]:
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": plain["param_groups"]})
+    own = plain.get("own", {})  # absent from older checkpoints
+    optimiser.load_state_dict({"state": state, "param_groups": plain["param_groups"], **own})
 
 
 def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,13 +8,15 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from autobrats import registry
 from autobrats.dataset.cases import Dataset
+from autobrats.dataset.volumes import study_memory_gib
 from autobrats.devices import machine_facts
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import Metrics, read_metrics
@@ -25,7 +27,11 @@ from autobrats.preprocessing.dataset import is_preprocessed
 from autobrats.preprocessing.store import CaseStore
 from autobrats.training.checkpoints import load_facts, save_weights
 from autobrats.training.job import TrainingJob
+from autobrats.training.pretrained import pretrained_file
 from autobrats.training.run_directory import RunDirectory
+from autobrats.training.semi_supervision import SemiSupervisedCourse
+from autobrats.training.unlabelled_studies import UnlabelledStudies, for_fold, read_unlabelled
+from autobrats.workers import default_workers
 from autobrats.workspace import DatasetFolder
 
 _log = logging.getLogger(__name__)
@@ -42,6 +48,8 @@ class TrainingOptions:
         restart: forget what the runs have done so far.
         seed: instead of the plan's.
         loading_threads: that read ahead.
+        pretrained: a model folder, or a file of weights, to start from.
+        unlabelled: studies in any layout that are used beside the labelled cases.
     """
 
     device: torch.device
@@ -50,6 +58,8 @@ class TrainingOptions:
     restart: bool = False
     seed: int | None = None
     loading_threads: int = 1
+    pretrained: Path | None = None
+    unlabelled: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,8 @@ def train_folds(
     A budget is shared out evenly over the folds that are left; what a fold leaves over goes to the next.
 
     Raises:
-        UserError: for an unknown configuration or fold, or cases that are not preprocessed.
+        UserError: for an unknown configuration or fold, cases that are not preprocessed, or unlabelled studies of which none
+            can be used.
     """
     plan = read_model(folder.plan_file, Plan)
     dataset = read_model(folder.dataset_file, Dataset)
@@ -83,8 +94,9 @@ def train_folds(
         raise UserError(f"The plan has no configuration '{name}'; it has: {', '.join(plan.configurations)}.")
     folds = [_checked_fold(fold, splits) for fold in dict.fromkeys(folds)]
     _check_preprocessed(folder, dataset, plan)
-    deadline = None if options.max_hours is None else time.monotonic() + 3600 * options.max_hours
     left = sum(options.restart or not RunDirectory(folder.run(name, fold)).is_finished for fold in folds)
+    studies = _unlabelled(folder, dataset, plan, options) if left else None
+    deadline = None if options.max_hours is None else time.monotonic() + 3600 * options.max_hours
     results = []
     for fold in folds:
         run = RunDirectory(folder.run(name, fold))
@@ -95,7 +107,11 @@ def train_folds(
             left -= 1
             configuration = _with_length(plan.configurations[name], hours, options.epochs)
             job = _job(folder, dataset, plan, splits, name, configuration, fold, run, options)
-            results.append(train_fold(job, options.restart))
+            if studies is None:
+                results.append(train_fold(job, options.restart))
+            else:
+                usable = for_fold(studies, dataset, job.store, job.training_cases, job.channels)
+                results.append(_train_semi_supervised(replace(job, unlabelled=usable), options.restart))
         on_fold(results[-1])
         if results[-1].state == "stopped":
             break
@@ -136,6 +152,19 @@ def train_fold(job: TrainingJob, restart: bool = False) -> FoldResult:
     return FoldResult(job.fold, "finished", time.monotonic() - begun, metrics)
 
 
+def _train_semi_supervised(job: TrainingJob, restart: bool) -> FoldResult:
+    """The same with the job's unlabelled studies: several trainings, of which the last is the fold's own."""
+    if restart:
+        # Nothing is forgotten if the plan cannot be trained.
+        registry.build("trainer", job.configuration.trainer.name, job.configuration.trainer.options, job=job)
+        job.run.clear()
+    _record_start(job)
+    result = SemiSupervisedCourse(job, train_fold).run()
+    if restart and result.state == "stopped":
+        _log.warning("Leave --restart out to go on; with it, %s begins anew.", job.title)
+    return result
+
+
 def _forget_other_validation(run: RunDirectory, facts: dict[str, Any]) -> None:
     """Delete what an interrupted validation has predicted, if it was with weights that were trained further since."""
     if run.validation.is_dir() and not (run.weights_file.is_file() and load_facts(run.weights_file) == facts):
@@ -149,13 +178,16 @@ def _record_start(job: TrainingJob) -> None:
         UserError: if the plan was changed in between in a way that the checkpoint does not fit.
     """
     described = job.configuration.model_dump(
-        mode="json", exclude={"training", "inference", "hooks", "validation", "why"}
+        mode="json",
+        exclude={"training", "semi_supervision", "inference", "hooks", "validation", "postprocessing", "why"},
     )
     preprocessing = job.plan.preprocessing.model_dump(mode="json")
     convention = job.plan.convention.model_dump(mode="json")
-    cases = hashlib.sha256(json.dumps([sorted(job.training_cases), sorted(job.validation_cases)]).encode()).hexdigest()
+    cases = hashlib.sha256(json.dumps([sorted(job.labelled_cases), sorted(job.validation_cases)]).encode()).hexdigest()
+    unlabelled = _described_unlabelled(job)
     before = job.run.read_manifest()
-    if before and job.run.checkpoint_file.is_file():
+    if before and (job.run.checkpoint_file.is_file() or job.run.semi_supervision.is_dir()):
+        _check_unlabelled(job, before.get("unlabelled"), unlabelled)
         if [before.get(key) for key in ("configuration", "preprocessing", "convention")] != [
             described,
             preprocessing,
@@ -182,11 +214,58 @@ def _record_start(job: TrainingJob) -> None:
         preprocessing=preprocessing,
         convention=convention,
         training=job.configuration.training.model_dump(mode="json"),
-        training_cases=len(job.training_cases),
+        training_cases=len(job.labelled_cases),
         validation_cases=len(job.validation_cases),
+        pretrained=None if job.pretrained is None else str(job.pretrained),
         cases_sha256=cases,
+        unlabelled=unlabelled,
         machine=machine_facts(job.run.path).model_dump(mode="json"),
     )
+
+
+def _described_unlabelled(job: TrainingJob) -> dict[str, Any] | None:
+    """What the manifest says of the unlabelled studies, and of what the students depend on."""
+    if job.unlabelled is None:
+        return None
+    settings = job.configuration.semi_supervision
+    return {
+        "folder": str(job.unlabelled.folder),
+        "cases": job.unlabelled.names,
+        "sha256": job.unlabelled.sha256,
+        "views": settings.views,
+        "unlabelled_weight": settings.unlabelled_weight,
+    }
+
+
+def _check_unlabelled(job: TrainingJob, before: dict[str, Any] | None, now: dict[str, Any] | None) -> None:
+    """UserError unless a run goes on with the unlabelled studies that it was begun with."""
+    if before == now:
+        return
+    if before is None:
+        raise UserError(f"{job.title} was begun without --unlabelled; go on without it, or use --restart.")
+    if now is None:
+        raise UserError(
+            f"{job.title} was begun with unlabelled studies; go on with --unlabelled {before['folder']}, or forget the run "
+            "with --restart."
+        )
+    if before["sha256"] == now["sha256"] and before["folder"] == now["folder"]:
+        raise UserError(
+            f"{job.title} was begun with other views or another unlabelled_weight; go on with that plan, or forget the run "
+            "with --restart."
+        )
+    raise UserError(
+        f"{job.title} was begun with other unlabelled studies ({len(before['cases'])} of {before['folder']}, now "
+        f"{len(now['cases'])} of {now['folder']}); go on with those as they were, or forget the run with --restart."
+    )
+
+
+def _unlabelled(
+    folder: DatasetFolder, dataset: Dataset, plan: Plan, options: TrainingOptions
+) -> UnlabelledStudies | None:
+    if options.unlabelled is None:
+        return None
+    workers = default_workers(study_memory_gib(dataset)) if options.loading_threads else 0
+    return read_unlabelled(options.unlabelled, plan, folder.path / "unlabelled", workers)
 
 
 def _job(
@@ -220,6 +299,7 @@ def _job(
         seed=plan.seed if options.seed is None else options.seed,
         loading_threads=options.loading_threads,
         most_iterations=None if options.epochs is None else configuration.training.iterations,
+        pretrained=None if options.pretrained is None else pretrained_file(options.pretrained, name),
     )
 
 

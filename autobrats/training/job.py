@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from autobrats.dataset.cases import Dataset
+from autobrats.loading.training_cases import TrainingCase, open_cases
 from autobrats.plan import Configuration, Plan
 from autobrats.preprocessing.store import CaseStore
 from autobrats.training.run_directory import RunDirectory
+from autobrats.training.unlabelled_studies import UnlabelledStudies
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class TrainingJob:
         seed: of initialisation, batches, augmentation and dropout.
         loading_threads: that read ahead.
         most_iterations: that are done even if more would fit the time budget.
+        pretrained: weights to start from; random ones if None.
+        unlabelled: studies that the fold uses beside the labelled cases; those that a teacher has labelled are among the
+            training cases.
+        part: which part of a fold of several trainings this is, for people; empty for the fold itself.
     """
 
     dataset: Dataset
@@ -45,16 +53,33 @@ class TrainingJob:
     seed: int
     loading_threads: int
     most_iterations: int | None = None
+    pretrained: Path | None = None
+    unlabelled: UnlabelledStudies | None = None
+    part: str = ""
 
     @property
     def title(self) -> str:
         """For people: ``3d_fullres fold 0``."""
-        return f"{self.name} fold {self.fold}"
+        return f"{self.name} fold {self.fold}" + (f", {self.part}" if self.part else "")
+
+    @property
+    def labelled_cases(self) -> list[str]:
+        """The training cases that a person has labelled."""
+        unlabelled = set() if self.unlabelled is None else set(self.unlabelled.names)
+        return [name for name in self.training_cases if name not in unlabelled]
 
     @property
     def channels(self) -> list[int]:
         """Which of the plan's modalities the network sees, by index."""
         return [self.plan.modalities.index(modality) for modality in self.configuration.modalities]
+
+    def open_cases(self, names: Sequence[str]) -> list[TrainingCase]:
+        """Preprocessed cases as the configuration's network sees them; unlabelled ones weigh what the plan says."""
+        cases = open_cases(self.store, names, self.channels, self.configuration.intensities)
+        if self.unlabelled is None:
+            return cases
+        weight, unlabelled = self.configuration.semi_supervision.unlabelled_weight, set(self.unlabelled.names)
+        return [replace(case, weight=weight) if case.name in unlabelled else case for case in cases]
 
     def seed_of(self, purpose: str) -> int:
         """A seed for one purpose, different for every fold."""

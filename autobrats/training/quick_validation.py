@@ -10,7 +10,6 @@ from torch import Tensor
 
 from autobrats.loading.batches import BatchLoader, ChannelTable
 from autobrats.loading.foreground_sampler import ForegroundSampler
-from autobrats.loading.training_cases import open_cases
 from autobrats.networks.output import NetworkOutput, region_probabilities
 from autobrats.plan import PatchBatch
 from autobrats.training.hooks import Hook
@@ -38,7 +37,7 @@ class QuickValidation(Hook):
         if not names:
             return
         loader = BatchLoader(
-            open_cases(self.job.store, names, self.job.channels),
+            self.job.open_cases(names),
             [PatchBatch(patch_size=self.job.configuration.inference.patch_size, batch_size=1)],
             ForegroundSampler(foreground_share=1.0),
             None,

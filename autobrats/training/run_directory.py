@@ -41,6 +41,39 @@ class RunDirectory:
         return self.path / "progress.png"
 
     @property
+    def hard_mining_file(self) -> Path:
+        return self.path / "hard_mining.json"
+
+    @property
+    def hard_mining_table(self) -> Path:
+        return self.path / "hard_mining.csv"
+
+    @property
+    def pretrained_table(self) -> Path:
+        return self.path / "pretrained.csv"
+
+    @property
+    def semi_supervision_file(self) -> Path:
+        return self.path / "semi_supervision.json"
+
+    @property
+    def semi_supervision_table(self) -> Path:
+        return self.path / "semi_supervision.csv"
+
+    @property
+    def semi_supervision(self) -> Path:
+        """What the rounds of a training with unlabelled studies need and leave: students and pseudo-labels."""
+        return self.path / "semi_supervision"
+
+    def student(self, number: int, view: int) -> RunDirectory:
+        """The run of a student: of which round, and of which of the plan's views, both from 0."""
+        return RunDirectory(self.semi_supervision / f"round_{number}" / f"view_{view}")
+
+    def pseudo_labels(self, number: int) -> Path:
+        """The labels that the teacher of a round has given."""
+        return self.semi_supervision / f"round_{number}" / "labels"
+
+    @property
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
@@ -59,6 +92,22 @@ class RunDirectory:
     def probability_file(self, case: str) -> Path:
         """The out-of-fold probabilities of a case."""
         return self.validation / "probabilities" / f"{case}.b2nd"
+
+    def postprocessed_file(self, case: str) -> Path:
+        """The same after the plan's postprocessing, if it has any."""
+        return self.validation / "postprocessed" / f"{case}.b2nd"
+
+    def stages_file(self, case: str) -> Path:
+        """The Dice of a case after every step of the postprocessing."""
+        return self.validation / "postprocessed" / f"{case}.json"
+
+    def slice_file(self, case: str) -> Path:
+        """What the slice-classification branch says of a case: region by slice."""
+        return self.validation / "slices" / f"{case}.json"
+
+    @property
+    def postprocessing_file(self) -> Path:
+        return self.validation / "postprocessing.json"
 
     @property
     def finished_file(self) -> Path:

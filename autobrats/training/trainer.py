@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -16,16 +17,19 @@ from torch import Tensor, nn
 
 from autobrats import registry
 from autobrats.loading.batches import Batch, BatchLoader, ChannelTable
-from autobrats.loading.training_cases import TrainingCase, open_cases
+from autobrats.loading.training_cases import TrainingCase
+from autobrats.losses.building import build_loss
 from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.networks.building import build_network
 from autobrats.networks.output import channel_names
-from autobrats.planning.plan_check import check_patch_sizes
+from autobrats.planning.plan_check import check_patch_sizes, check_slice_axis
 from autobrats.training import checkpoints
 from autobrats.training.averaging import AveragedNetwork
 from autobrats.training.budget import TimeBudget
 from autobrats.training.hooks import Hook
 from autobrats.training.job import TrainingJob
+from autobrats.training.pretrained import take_weights, write_matches
+from autobrats.training.schedules import Schedule
 from autobrats.training.stopping import NotANumberGuard, StopOnSignal
 from autobrats.training.validation import ValidationEstimate
 
@@ -46,6 +50,9 @@ class Trainer:
         record: the record of the epoch under way.
         stop_reason: set to ask the trainer to stop after the step under way.
         ended_in_order: whether the last step was completed, nothing having been raised.
+        training_cases: names of the cases that batches are drawn from; see :meth:`use_cases`.
+        scheduled_share: the share of the steps over which the schedule runs; after it, the rate is ``later_rate`` times the
+            peak. A hook that fine-tunes changes both.
     """
 
     def __init__(self, job: TrainingJob) -> None:
@@ -53,6 +60,7 @@ class Trainer:
         torch.manual_seed(job.seed_of("weights"))
         self.network = self.build_network().to(self.device)
         check_patch_sizes(self.network, job.name, self.configuration)
+        check_slice_axis(self.network, job.name, self.configuration)
         if self.device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -68,6 +76,9 @@ class Trainer:
         self.last_loss = float("nan")
         self.stop_reason: str | None = None
         self.ended_in_order = False
+        self.training_cases = list(job.training_cases)
+        self.scheduled_share, self.later_rate = 1.0, 0.0
+        self._batches: Generator[Batch, None, None] | None = None
         self._elapsed_before_s, self._started = 0.0, time.perf_counter()
         self._loss_sum, self._loss_count = 0.0, 0
         self.hooks = self.build_hooks()
@@ -82,11 +93,9 @@ class Trainer:
 
     def build_loss(self) -> SegmentationLoss:
         """The loss, its channels weighted as the plan says (1 where it says nothing)."""
-        names = channel_names(self.configuration.output, self.job.plan.convention)
-        weights = torch.tensor([self.configuration.region_weights.get(name, 1.0) for name in names])
-        part = self.configuration.loss
-        return registry.build(
-            "loss", part.name, part.options, output=self.configuration.output, channel_weights=weights
+        configuration = self.configuration
+        return build_loss(
+            configuration.loss, configuration.output, self.job.plan.convention, configuration.region_weights
         )
 
     def build_optimiser(self) -> torch.optim.Optimizer:
@@ -94,14 +103,14 @@ class Trainer:
         part = self.configuration.optimiser
         return registry.build("optimiser", part.name, part.options, network=self.network)
 
-    def build_schedule(self) -> Any:
-        """An object whose ``factor(progress)`` scales the learning rate."""
+    def build_schedule(self) -> Schedule:
+        """What scales the learning rate."""
         part = self.configuration.schedule
         return registry.build("schedule", part.name, part.options)
 
     def open_training_cases(self) -> list[TrainingCase]:
         """The cases that batches are drawn from."""
-        return open_cases(self.job.store, self.job.training_cases, self.job.channels)
+        return self.job.open_cases(self.training_cases)
 
     def build_loader(self) -> BatchLoader:
         """The source of batches."""
@@ -150,25 +159,40 @@ class Trainer:
         self.restore()
         self._started = time.perf_counter()
         self.network.train()
-        loader = self.build_loader()
         for hook in self.hooks:
             hook.before_training(self)
-        batches = loader.batches(self.iteration)
         try:
             while self.iteration < self.total_iterations and self.stop_reason is None:
-                self.step(next(batches))
+                self.step(self.next_batch())
                 for hook in self.hooks:
                     hook.after_step(self)
                 if self.is_epoch_end:
                     self._end_epoch()
             self.ended_in_order = True
         finally:
-            batches.close()
+            self._close_batches()
             for hook in self.hooks:
                 hook.after_training(self)
 
+    def next_batch(self) -> Batch:
+        """The batch of the next step."""
+        if self._batches is None:
+            self._batches = self.build_loader().batches(self.iteration)
+        return next(self._batches)
+
+    def use_cases(self, names: Sequence[str]) -> None:
+        """Draw the batches from these training cases from the next step on."""
+        self.training_cases = list(names)
+        self._close_batches()
+
+    def _close_batches(self) -> None:
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
     def step(self, batch: Batch) -> None:
         """One step of the optimiser."""
+        self.loss.progress = self.progress
         torch.manual_seed((self.job.seed_of("dropout") << 24) + self.iteration)
         loss = self.compute_loss(batch)
         self.last_loss = loss.item()
@@ -195,9 +219,15 @@ class Trainer:
 
     @property
     def rate_factor(self) -> float:
-        """The factor on the peak learning rate now."""
-        progress = (self.iteration - 1) / max(1, self.total_iterations)
-        return self.schedule.factor(progress) * self.guard.rate_factor
+        """The factor on the peak learning rate of the step that is counted already."""
+        progress = (self.iteration - 1) / max(1, self.total_iterations) / self.scheduled_share
+        factor = self.schedule.factor(progress) if progress < 1 else self.later_rate
+        return factor * self.guard.rate_factor
+
+    @property
+    def progress(self) -> float:
+        """The share of the steps that is done."""
+        return self.iteration / max(1, self.total_iterations)
 
     @property
     def elapsed_s(self) -> float:
@@ -240,6 +270,7 @@ class Trainer:
         self.history.append(self.record)
         for hook in self.hooks:
             hook.after_epoch(self)
+        self.schedule.observe(self.record)
         self.job.run.write_history(self.history)
 
     # Checkpoints.
@@ -264,9 +295,12 @@ class Trainer:
         checkpoints.save_tensors(self.job.run.checkpoint_file, tensors, state)
 
     def restore(self) -> None:
-        """Go on from the run's checkpoint, if there is one."""
+        """Go on from the run's checkpoint; without one, start from the pretrained weights, if there are any."""
         path = self.job.run.checkpoint_file
         if not path.is_file():
+            if self.job.pretrained is not None:
+                write_matches(self.job.run.pretrained_table, take_weights(self.network, self.job.pretrained))
+                self.average = AveragedNetwork(self.network, self.configuration.training.average_decay)
             return
         tensors, state = checkpoints.load_tensors(path)
         self.network.load_state_dict(checkpoints.without_prefix("network", tensors))
@@ -280,4 +314,6 @@ class Trainer:
             self.total_iterations = state["total_iterations"]
         self.guard.events, self.history = state["not_a_number_events"], state["history"]
         self._loss_sum, self._loss_count = state["loss_sum"], state["loss_count"]
+        for record in self.history:
+            self.schedule.observe(record)
         _log.info("%s goes on after iteration %d of %d.", self.job.title, self.iteration, self.total_iterations)

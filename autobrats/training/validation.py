@@ -7,9 +7,9 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from autobrats.dataset.volumes import read_mask, read_volume
@@ -17,12 +17,13 @@ from autobrats.evaluation.cases import score_case
 from autobrats.evaluation.metrics_file import CaseMetrics, Metrics, build_metrics, case_metrics, write_metrics
 from autobrats.evaluation.overlap import Overlap
 from autobrats.evaluation.probability_file import read_probabilities, to_volume, write_probabilities
-from autobrats.files import write_json
-from autobrats.inference.sliding_window import predict_volume, window_size, window_starts
+from autobrats.files import read_json, write_json
+from autobrats.inference.postprocessor import Postprocessor
+from autobrats.inference.sliding_window import window_size, window_starts
 from autobrats.networks.building import divisor_of
-from autobrats.networks.output import region_probabilities
 from autobrats.preprocessing.transform import to_study_box
 from autobrats.training.job import TrainingJob
+from autobrats.training.whole_cases import case_dice, case_images, predict_case
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +107,8 @@ def validate(job: TrainingJob, network: nn.Module, step_s: float) -> Metrics:
         step_s: seconds of a training step, by which the time is estimated; see :class:`ValidationEstimate`.
     """
     network.eval()
+    steps = job.configuration.postprocessing
+    postprocessor = Postprocessor(steps, job.plan.convention, getattr(network, "slice_axis", None))
     effort, told = ValidationEstimate(job, network).effort(step_s), time.perf_counter()
     wanted = 2 ** len(job.configuration.inference.mirror_axes)
     saved = " without mirroring, to keep the time" if 2 ** len(effort.mirror_axes) < wanted else ""
@@ -114,19 +117,19 @@ def validate(job: TrainingJob, network: nn.Module, step_s: float) -> Metrics:
     without: dict[str, list[float]] = {modality: [] for modality in job.configuration.modalities}
     complete: list[float] = []
     for name in job.validation_cases:
-        path = job.run.probability_file(name)
-        if not path.is_file():
-            _predict(job, network, name, effort.mirror_axes)
+        if not _scored_file(job, name).is_file():
+            _predict(job, network, postprocessor, name, effort.mirror_axes)
         scores = _score(job, name)
         scored[name] = scores
         if name in effort.tested_without:
-            complete.append(_quick_dice(job, network, name, None))
+            complete.append(case_dice(job, network, name))
             for channel, modality in enumerate(job.configuration.modalities):
-                without[modality].append(_quick_dice(job, network, name, channel))
+                without[modality].append(case_dice(job, network, name, channel))
         if time.perf_counter() - told > TOLD_EVERY_S:
             told = time.perf_counter()
             _log.info("%s: %d of %d cases validated.", job.title, len(scored), len(job.validation_cases))
     metrics = build_metrics(job.name, scored)
+    _write_stages(job, postprocessor)
     write_metrics(job.run.metrics_file, metrics)
     if complete:
         write_json(
@@ -149,39 +152,43 @@ def _tested_without(job: TrainingJob) -> frozenset[str]:
     return frozenset(complete[:MISSING_MODALITY_CASES])
 
 
-def _predict(job: TrainingJob, network: nn.Module, name: str, mirror_axes: Sequence[int]) -> None:
-    probabilities = _region_probabilities(job, network, name, None, mirror_axes)
+def _predict(
+    job: TrainingJob, network: nn.Module, postprocessor: Postprocessor, name: str, mirror_axes: Sequence[int]
+) -> None:
+    """Keep the probabilities of a case as the network gives them, and, where there is postprocessing, after it.
+
+    Beside the latter: the Dice after every step, so that it shows which step helps.
+    """
+    images = case_images(job, name)
+    prediction = predict_case(job, network, images, mirror_axes)
+    if prediction.slices is not None:
+        by_region = zip(job.plan.convention.regions, prediction.slices.numpy().round(4).tolist(), strict=True)
+        write_json(job.run.slice_file(name), dict(by_region))
+    stages = postprocessor.stages(prediction, images, job.store.properties(name).spacing_mm)
+    dice = [_keep(job, name, probabilities, index) for index, probabilities in enumerate(stages)]
+    if postprocessor.names:
+        write_json(job.run.stages_file(name), dict(zip(["network", *postprocessor.names], dice, strict=True)))
+
+
+def _keep(job: TrainingJob, name: str, probabilities: np.ndarray, stage: int) -> dict[str, float]:
+    """Write the probabilities of a stage of the postprocessing in the place of the stage before; the Dice by region."""
     placement = job.store.properties(name).placement
-    write_probabilities(
-        job.run.probability_file(name),
-        to_study_box(probabilities, placement),
-        placement.box,
-        placement.study_shape,
-        placement.study_spacing_mm,
-    )
-
-
-def _region_probabilities(
-    job: TrainingJob, network: nn.Module, name: str, left_out: int | None, mirror_axes: Sequence[int]
-) -> np.ndarray:
-    images = np.asarray(job.store.images(name)[:])[job.channels].astype(np.float32)
-    if left_out is not None:
-        images[left_out] = 0
-    inference = job.configuration.inference
-    return predict_volume(
-        network,
-        torch.from_numpy(images),
-        patch_size=inference.patch_size,
-        overlap=inference.overlap,
-        mirror_axes=mirror_axes,
-        batch_size=inference.batch_size,
-        to_probabilities=lambda logits: region_probabilities(logits, job.configuration.output, job.plan.convention),
-        device=job.device,
-    ).numpy()
+    quantised = to_study_box(probabilities, placement)
+    path = job.run.postprocessed_file(name) if stage else job.run.probability_file(name)
+    write_probabilities(path, quantised, placement.box, placement.study_shape, placement.study_spacing_mm)
+    if not job.configuration.postprocessing:
+        return {}
+    convention = job.plan.convention
+    predicted = convention.to_regions(convention.decide(probabilities)) > 0
+    true = convention.to_regions(np.asarray(job.store.mask(name)[:])) > 0
+    return {
+        region: Overlap.of(p, t).metrics()["dice"]
+        for region, p, t in zip(convention.regions, predicted, true, strict=True)
+    }
 
 
 def _score(job: TrainingJob, name: str) -> CaseMetrics:
-    probabilities, box, shape = read_probabilities(job.run.probability_file(name))
+    probabilities, box, shape = read_probabilities(_scored_file(job, name))
     case = job.dataset.case(name)
     assert case.mask is not None
     labels = to_volume(job.plan.convention.decide(probabilities)[None], box, shape)[0]
@@ -193,10 +200,20 @@ def _score(job: TrainingJob, name: str) -> CaseMetrics:
     return case_metrics(case.patient, scores, int(job.fold))
 
 
-def _quick_dice(job: TrainingJob, network: nn.Module, name: str, left_out: int | None) -> float:
-    """Mean Dice over the regions on the network's grid, without mirroring."""
-    probabilities = _region_probabilities(job, network, name, left_out, [])
-    labels = job.plan.convention.decide(probabilities)
-    reference = np.asarray(job.store.mask(name)[:])
-    predicted, true = job.plan.convention.to_regions(labels) > 0, job.plan.convention.to_regions(reference) > 0
-    return float(np.mean([Overlap.of(p, t).metrics()["dice"] for p, t in zip(predicted, true, strict=True)]))
+def _scored_file(job: TrainingJob, name: str) -> Path:
+    """The probabilities that are scored: after the postprocessing, if there is any."""
+    has_steps = bool(job.configuration.postprocessing)
+    return job.run.postprocessed_file(name) if has_steps else job.run.probability_file(name)
+
+
+def _write_stages(job: TrainingJob, postprocessor: Postprocessor) -> None:
+    """postprocessing.json: the mean Dice of every region after every step."""
+    if not postprocessor.names:
+        return
+    by_case = [read_json(job.run.stages_file(name)) for name in job.validation_cases]
+    stages = ["network", *postprocessor.names]
+    regions = list(job.plan.convention.regions)
+    write_json(
+        job.run.postprocessing_file,
+        {stage: {r: float(np.mean([case[stage][r] for case in by_case])) for r in regions} for stage in stages},
+    )

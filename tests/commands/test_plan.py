@@ -360,3 +360,96 @@ def test_real_years(realdata: Path, workspace: Path, year: str, convention: str,
     assert plan.convention.name == convention and plan.modalities == ["t1n", "t1c", "t2w", "t2f"]
     assert len(list((workspace / year / "preprocessed").glob("[!.]*.json"))) == cases
     shutil.rmtree(workspace)
+
+
+def configurations(workspace: Path) -> dict:
+    return read_json(workspace / "glioma" / "plan.json")["configurations"]
+
+
+def test_recipes_are_added_beside_the_default(studies, workspace, capsys) -> None:
+    assert plan_it(studies, "--recipe", "tweedy2021", "--recipe", "zhao2019") == 0
+    assert list(configurations(workspace)) == ["3d_fullres", "3d_fullres_tweedy2021", "3d_fullres_zhao2019"]
+    tweedy = configurations(workspace)["3d_fullres_tweedy2021"]
+    assert tweedy["recipe"] == "tweedy2021" and tweedy["modalities"] == ["t1c", "t2f"]
+    assert "without t2w, which this dataset does not have" in tweedy["why"]["modalities"]
+
+
+def test_a_recipe_is_added_to_the_plan_that_is_there(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    before = configurations(workspace)
+    capsys.readouterr()
+    assert main(["--recipe", "anand2020", "--device", "cpu", "--max-hours", "0.5"]) == 0
+    output = capsys.readouterr().out
+    assert "Added: 3d_fullres_anand2020." in output
+    assert output.splitlines()[-1] == "Next: autobrats_train 3d_fullres_anand2020 0"
+    after = configurations(workspace)
+    assert list(after) == ["3d_fullres", "3d_fullres_anand2020"] and after["3d_fullres"] == before["3d_fullres"]
+    weights = after["3d_fullres_anand2020"]["region_weights"]
+    assert set(weights) == {"background", "NCR", "ED", "ET"} and weights["NCR"] > weights["ET"] > weights["ED"]
+    assert main(["--recipe", "anand2020", "--device", "cpu"]) == 0
+    assert "In the plan already and kept: 3d_fullres_anand2020" in capsys.readouterr().out
+    assert configurations(workspace) == after
+
+
+def test_planning_again_keeps_the_recipes(studies, workspace) -> None:
+    assert plan_it(studies, "--recipe", "tweedy2021") == 0
+    assert plan_it(studies, "--max-hours", "1") == 0
+    assert list(configurations(workspace)) == ["3d_fullres", "3d_fullres_tweedy2021"]
+    assert plan_it(studies, "--overwrite") == 0
+    assert list(configurations(workspace)) == ["3d_fullres"]
+
+
+def test_a_recipe_beside_an_edited_plan_leaves_the_edit(studies, workspace) -> None:
+    assert plan_it(studies) == 0
+    file = workspace / "glioma" / "plan.json"
+    plan = read_json(file)
+    plan["configurations"]["3d_fullres"]["training"]["iterations"] = 777
+    write_json(file, plan)
+    assert main(["--recipe", "tweedy2021", "--device", "cpu"]) == 0
+    assert plan_it(studies) == 0
+    assert configurations(workspace)["3d_fullres"]["training"]["iterations"] == 777
+    assert "3d_fullres_tweedy2021" in configurations(workspace)
+
+
+def test_as_published_keeps_sizes_and_epochs(studies, workspace) -> None:
+    assert plan_it(studies) == 0
+    assert main(["--recipe", "anand2020", "--as-published", "--device", "cpu"]) == 0
+    anand = configurations(workspace)["3d_fullres_anand2020"]
+    (entry,) = anand["pool"]
+    assert (entry["patch_size"], entry["batch_size"]) == ([64, 64, 64], 4) and entry["memory_gib"] > 0.3
+    assert anand["network"]["options"]["growth_rate"] == 4
+    assert anand["training"]["max_hours"] is None and anand["training"]["average_decay"] is None
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--recipe", "anand2021"], "There is no recipe 'anand2021'; known: anand2020, nguyen2020_bifpn"),
+        (["--as-published"], "--as-published is said of recipes; name one with --recipe."),
+        (
+            ["--as-published", "--recipe", "anand2020"],
+            "--as-published keeps the paper's schedule; leave --max-hours out",
+        ),
+    ],
+)
+def test_wrong_wishes_about_recipes_are_told(studies, workspace, capsys, more, told) -> None:
+    assert plan_it(studies, *more) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_published_split_holds_test_cases_back(studies, workspace, capsys) -> None:
+    for index in range(6, 20):
+        write_study(studies, f"BraTS2021_{index:05d}", index)
+    assert plan_it(studies, "--split", "70:20:10") == 0
+    (fold,) = read_json(workspace / "glioma" / "splits.json")
+    assert (len(fold["train"]), len(fold["val"])) == (14, 4)
+    assert "14 cases train, 4 validate, 2 are held back for testing" in capsys.readouterr().out
+    assert read_json(workspace / "glioma" / "plan.json")["folds"] == 1
+
+
+def test_a_split_of_few_patients_is_refused(studies, workspace, capsys) -> None:
+    assert plan_it(studies, "--split", "70:20:10") == 2
+    assert "One split needs at least 10 patients" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["-i", str(studies), "--split", "70:20"])
+    assert "'70:20' is not of the form 70:20:10" in capsys.readouterr().err

@@ -39,6 +39,10 @@ def _images(*shape):
     return torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
 
 
+def probabilities_of(*given, **options):
+    return predict_volume(*given, **options).probabilities
+
+
 def _identity(images):
     return images
 
@@ -47,7 +51,7 @@ def _identity(images):
 @pytest.mark.parametrize("mirror_axes", [(), (0, 1, 2)])
 def test_an_identity_network_reproduces_its_input(shape, mirror_axes):
     images = _images(*shape)
-    result = predict_volume(
+    result = probabilities_of(
         _identity, images, patch_size=(16, 16, 16), to_probabilities=_identity, mirror_axes=mirror_axes, batch_size=3
     )
     assert result.shape == images.shape
@@ -56,7 +60,7 @@ def test_an_identity_network_reproduces_its_input(shape, mirror_axes):
 
 def test_equals_monai():
     network, images = Blur().eval(), _images(32, 40, 24)
-    ours = predict_volume(network, images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid, overlap=0.5)
+    ours = probabilities_of(network, images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid, overlap=0.5)
     with torch.inference_mode():
         theirs = sliding_window_inference(
             images[None], (16, 16, 16), 2, lambda x: torch.sigmoid(network(x).logits), overlap=0.5, mode="gaussian"
@@ -67,11 +71,11 @@ def test_equals_monai():
 def test_mirroring_makes_the_prediction_equivariant():
     network, images = Blur().eval(), _images(24, 20, 16)
     options = {"patch_size": (16, 16, 16), "to_probabilities": torch.sigmoid, "mirror_axes": (0, 1, 2)}
-    straight = predict_volume(network, images, **options)
+    straight = probabilities_of(network, images, **options)
     for axis in (1, 2, 3):
-        mirrored = predict_volume(network, images.flip(axis), **options).flip(axis)
+        mirrored = probabilities_of(network, images.flip(axis), **options).flip(axis)
         assert torch.allclose(straight, mirrored, atol=1e-5)
-    assert not torch.allclose(straight, predict_volume(network, images, **{**options, "mirror_axes": ()}), atol=1e-3)
+    assert not torch.allclose(straight, probabilities_of(network, images, **{**options, "mirror_axes": ()}), atol=1e-3)
 
 
 def test_averages_networks_by_weight_over_probabilities_or_logits():
@@ -79,21 +83,21 @@ def test_averages_networks_by_weight_over_probabilities_or_logits():
     options = {"patch_size": (16, 16, 16), "to_probabilities": torch.sigmoid}
     with torch.inference_mode():
         logits = [network(images[None]).logits[0] for network in networks]
-    mean = predict_volume(networks, images, weights=[3, 1], **options)
+    mean = probabilities_of(networks, images, weights=[3, 1], **options)
     assert torch.allclose(mean, 0.75 * logits[0].sigmoid() + 0.25 * logits[1].sigmoid(), atol=1e-5)
-    mean = predict_volume(networks, images, average="logits", **options)
+    mean = probabilities_of(networks, images, average="logits", **options)
     assert torch.allclose(mean, (0.5 * logits[0] + 0.5 * logits[1]).sigmoid(), atol=1e-5)
     with pytest.raises(ValueError, match="weights"):
-        predict_volume(networks, images, weights=[1], **options)
+        probabilities_of(networks, images, weights=[1], **options)
 
 
 def test_background_is_skipped_and_predicted_as_nothing():
     network, images = Blur().eval(), torch.zeros(2, 16, 16, 64)
     images[:, :, :, :10] = 1
-    result = predict_volume(network, images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid)
+    result = probabilities_of(network, images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid)
     assert len(network.patches) == 2, "windows from x = 0 and 8 see the brain, the other five do not"
     assert not result[..., 24:].any() and result[..., :10].all()
-    empty = predict_volume(network, images * 0, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid)
+    empty = probabilities_of(network, images * 0, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid)
     assert empty.shape == (3, 16, 16, 64) and not empty.any()
 
 
@@ -103,7 +107,7 @@ def test_small_volumes_use_small_windows():
         "two voxels are left at the coarsest stage"
     )
     network = Blur().eval()
-    result = predict_volume(network, _images(10, 40, 17), patch_size=(32, 32, 32), to_probabilities=torch.sigmoid)
+    result = probabilities_of(network, _images(10, 40, 17), patch_size=(32, 32, 32), to_probabilities=torch.sigmoid)
     assert result.shape == (3, 10, 40, 17)
     assert set(network.patches) == {(1, 2, 12, 32, 20)}
 

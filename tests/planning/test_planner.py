@@ -106,7 +106,7 @@ def test_the_hours_are_shared_by_the_folds() -> None:
 def test_the_iterations_are_what_the_hours_buy() -> None:
     decider = planner(*made_up(shape=HIPPOCAMPUS), max_hours=5)
     decider.folds, decider.preprocessing = 5, decider.decide_preprocessing()
-    decider.output = "regions"
+    decider.output, decider.modalities = "regions", decider.decide_modalities()
     chosen = decider.decide_network_and_patch()
     assert chosen.iterations == int((1 - VALIDATION_SHARE) * 3600 / chosen.step_s)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from tiny_dataset import write_tiny_workspace
 
+from autobrats.training.hooks import Hook
 from autobrats.training.progress import Progress
+from autobrats.training.trainer import Trainer
 from autobrats.workspace import DatasetFolder
 
 
@@ -51,3 +53,14 @@ def few_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def progress_figure() -> None:
     """Has progress.png drawn."""
+
+
+@pytest.fixture
+def hook_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hook], None]:
+    """Adds a hook to every trainer that is built from here on."""
+    build = Trainer.build_hooks
+
+    def add(hook: Hook | None) -> None:
+        monkeypatch.setattr(Trainer, "build_hooks", lambda self: [*([hook] if hook else []), *build(self)])
+
+    return add

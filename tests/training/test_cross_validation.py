@@ -208,10 +208,10 @@ def test_an_interrupted_validation_goes_on(tiny: DatasetFolder, monkeypatch: pyt
     predict = validation_module._predict
     predicted: list[str] = []
 
-    def broken(job: Any, network: Any, name: str, mirror_axes: list) -> None:
+    def broken(job: Any, network: Any, postprocessor: Any, name: str, mirror_axes: list) -> None:
         if len(predicted) == 1:
             raise KeyboardInterrupt
-        predict(job, network, name, mirror_axes)
+        predict(job, network, postprocessor, name, mirror_axes)
         predicted.append(name)
 
     with monkeypatch.context() as patch:
@@ -222,8 +222,8 @@ def test_an_interrupted_validation_goes_on(tiny: DatasetFolder, monkeypatch: pyt
     extended = DatasetFolder(tiny.path.with_name("extended"))
     shutil.copytree(tiny.path, extended.path)
 
-    def counted(job: Any, network: Any, name: str, mirror_axes: list) -> None:
-        predict(job, network, name, mirror_axes)
+    def counted(job: Any, network: Any, postprocessor: Any, name: str, mirror_axes: list) -> None:
+        predict(job, network, postprocessor, name, mirror_axes)
         predicted.append(name)
 
     monkeypatch.setattr(validation_module, "_predict", counted)

@@ -12,82 +12,23 @@ import blosc2
 import numpy as np
 import pytest
 import torch
+from training_runs import At, assert_same_weights, edit_plan, history, run_of, stop, train
 
-from autobrats.files import read_model, write_json
+from autobrats.files import read_model
 from autobrats.plan import Part, Plan
 from autobrats.training import trainer as trainer_module
 from autobrats.training.checkpoints import load_facts, load_tensors
-from autobrats.training.cross_validation import FoldResult, TrainingOptions, train_folds
-from autobrats.training.hooks import Hook
+from autobrats.training.cross_validation import TrainingOptions
 from autobrats.training.run_directory import RunDirectory
 from autobrats.training.stopping import TrainingFailed
 from autobrats.training.trainer import Trainer
 from autobrats.workspace import DatasetFolder
 
-CPU = TrainingOptions(device=torch.device("cpu"), loading_threads=0)
 Copier = Callable[[DatasetFolder], DatasetFolder]
 
 
-def edit_plan(folder: DatasetFolder, **changes: Any) -> None:
-    """Change values of the configuration; ``training`` and ``augmentation`` by key."""
-    plan = read_model(folder.plan_file, Plan)
-    configuration = plan.configurations["3d_fullres"]
-    for key, value in changes.items():
-        if isinstance(value, dict):
-            value = getattr(configuration, key).model_copy(update=value)
-        configuration = configuration.model_copy(update={key: value})
-    plan.configurations["3d_fullres"] = configuration
-    write_json(folder.plan_file, plan)
-
-
-def train(folder: DatasetFolder, *folds: str, options: TrainingOptions = CPU) -> list[FoldResult]:
-    return train_folds(folder, "3d_fullres", folds or ["0"], options)
-
-
-def run_of(folder: DatasetFolder, fold: str = "0") -> RunDirectory:
-    return RunDirectory(folder.run("3d_fullres", fold))
-
-
-class At(Hook):
-    """Does something after one step."""
-
-    def __init__(self, iteration: int, action: Callable[[Trainer], None]) -> None:
-        self.iteration, self.action = iteration, action
-
-    def after_step(self, trainer: Trainer) -> None:
-        if trainer.iteration == self.iteration:
-            self.action(trainer)
-
-
-@pytest.fixture
-def hook_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hook], None]:
-    """Adds a hook to every trainer that is built from here on."""
-    build = Trainer.build_hooks
-
-    def add(hook: Hook | None) -> None:
-        monkeypatch.setattr(Trainer, "build_hooks", lambda self: [*([hook] if hook else []), *build(self)])
-
-    return add
-
-
-def stop(trainer: Trainer) -> None:
-    trainer.stop_reason = "a test"
-
-
-def assert_same_weights(one: RunDirectory, other: RunDirectory) -> None:
-    for file in ("checkpoint_file", "weights_file"):
-        first, second = load_tensors(getattr(one, file))[0], load_tensors(getattr(other, file))[0]
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[name], second[name]) for name in first), file
-
-
-def history(run: RunDirectory) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in run.history_file.read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-
-
 @pytest.mark.parametrize("after", [2, 3, 5])
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd", "ranger21"])
 def test_a_resumed_training_equals_an_unbroken_one(
     regions_dataset: DatasetFolder, copy_of: Copier, hook_in: Callable, after: int, optimiser: str
 ) -> None:

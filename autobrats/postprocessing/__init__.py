@@ -1,0 +1,1 @@
+"""Postprocessing: steps from region probabilities to better region probabilities."""
