@@ -138,6 +138,8 @@ class Configuration(Strict):
     """A named, trainable entry of the plan."""
 
     recipe: str
+    as_published: bool = False
+    """Whether sizes and schedule are the paper's, whatever the machine."""
     modalities: list[str]
     """The channels that the network sees, in order; a subset of the plan's modalities."""
     intensities: Literal["as_stored", "unit_range"] = "as_stored"

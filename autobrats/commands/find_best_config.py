@@ -18,6 +18,8 @@ _EPILOG = """\
 examples:
   autobrats_find_best_config                        compare everything that is trained
   autobrats_find_best_config 3d_fullres             make a model of this configuration
+  autobrats_find_best_config 3d_fullres 3d_fullres_tweedy2021 --together
+                                                    average the networks of both
 
 Scores are out of fold: every case was predicted by a model that was not trained on its patient.
 The model folder that is written is complete by itself; copy it wherever you want to predict.
@@ -34,6 +36,11 @@ def new_find_best_config_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "configurations", metavar="CONFIGURATION", nargs="*", help="compare only these (default: all of the plan)"
     )
+    parser.add_argument(
+        "--together",
+        action="store_true",
+        help="average the configurations named (all of their finished folds) into one model, and compare it with each",
+    )
     add_dataset_arguments(parser)
     return parser
 
@@ -45,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _find_best_config(arguments: argparse.Namespace) -> int:
     from autobrats.dataset.cases import Dataset
+    from autobrats.ensembling.averaging import average_candidates
     from autobrats.ensembling.best_config import write_best_config
     from autobrats.ensembling.candidates import collect_candidates, train_command
     from autobrats.ensembling.selection import select_best
@@ -68,7 +76,11 @@ def _find_best_config(arguments: argparse.Namespace) -> int:
         first = candidates[0]
         command = train_command(first.configuration, first.missing or ["all"], options)
         raise UserError(" ".join([f"No fold of {_either(candidates)} is finished yet; train with: {command}", *notes]))
-    selection = select_best(trained)
+    wanted = None
+    if arguments.together:
+        averaged = average_candidates(folder, dataset, plan, _named(arguments, candidates))
+        trained, wanted = [*trained, averaged], averaged.configuration
+    selection = select_best(trained, wanted=wanted)
     path = write_best_config(folder, plan, selection)
 
     _print_comparison(selection)
@@ -81,6 +93,13 @@ def _find_best_config(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _named(arguments: argparse.Namespace, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that the user named; all that are trained if none was."""
+    if not arguments.configurations:
+        return [candidate for candidate in candidates if candidate.is_trained]
+    return [candidate for candidate in candidates if candidate.configuration in arguments.configurations]
+
+
 def _print_comparison(selection: Selection) -> None:
     from autobrats.reporting.tables import print_scores
 
@@ -90,9 +109,10 @@ def _print_comparison(selection: Selection) -> None:
         if difference.low is None:
             continue
         clear = "" if difference.is_clear else "; that may be chance"
+        place = "ahead of" if difference.mean >= 0 else "behind"
         print(
-            f"{selection.best.configuration} is ahead of {difference.other} by {difference.mean:.4f} in mean Dice "
-            f"(95 % interval {difference.low:.4f} to {difference.high:.4f}{clear})."
+            f"{selection.best.configuration} is {place} {difference.other} by {abs(difference.mean):.4f} in mean Dice "
+            f"(95 % interval of the difference {difference.low:.4f} to {difference.high:.4f}{clear})."
         )
 
 
@@ -120,10 +140,9 @@ def _print_choice(selection: Selection) -> None:
     from autobrats.reporting.tables import fold_list, with_interval
 
     best = selection.best
-    members = (
-        f"folds {fold_list(list(best.weights))}" if len(best.weights) > 1 else f"fold {fold_list(list(best.weights))}"
-    )
-    print(f"\nChosen: {best.configuration}, {members if best.weights else 'fold all'}.")
+    folds = list(dict.fromkeys(network.fold for network in best.networks))
+    members = f"fold{'s' * (len(folds) > 1)} {fold_list(folds)}{' of each' if best.parts else ''}"
+    print(f"\nChosen: {best.configuration}, {members}.")
     expected = selection.expected
     if expected is None:
         return

@@ -150,8 +150,12 @@ def _plan(arguments: argparse.Namespace) -> int:
     device = choose_device(arguments.device)
     measured = machine_facts(folder.path.parent), measure_standard_step(device, standard_network())
     own_splits = _own_splits(arguments, folder, dataset)
-    n_folds = 1 if arguments.split is not None else None if own_splits is None else len(own_splits.folds)
-    plan = _decide(arguments, folder, dataset, fingerprint, measured, n_folds)
+    n_folds, training_cases = None, None
+    if arguments.split is not None:
+        n_folds, training_cases = 1, round(arguments.split[0] / sum(arguments.split) * len(dataset.cases))
+    elif own_splits is not None:
+        n_folds, training_cases = len(own_splits.folds), _training_cases(own_splits)
+    plan = _decide(arguments, folder, dataset, fingerprint, measured, n_folds, training_cases)
     _write_fingerprint(folder, dataset, fingerprint, measured)
     splits = own_splits or _write_splits(arguments, folder, dataset, fingerprint, plan)
     if not _preprocess(folder, dataset, plan, workers):
@@ -164,6 +168,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _check_combination(arguments: argparse.Namespace) -> None:
     from autobrats.errors import UserError
 
+    if arguments.input is None and (arguments.split is not None or arguments.splits is not None):
+        raise UserError("The folds are decided when a dataset is read; say which with -i FOLDER as well.")
     if arguments.as_published and not arguments.recipe:
         raise UserError("--as-published is said of recipes; name one with --recipe.")
     if arguments.as_published and arguments.max_hours is not None:
@@ -181,21 +187,28 @@ def _with_existing(arguments: argparse.Namespace, folder: DatasetFolder) -> int:
     from autobrats.plan import Plan
     from autobrats.planning.fingerprint_file import FingerprintFile
     from autobrats.planning.network_sizes import standard_network
+    from autobrats.planning.recipes import configuration_name, expand_names
     from autobrats.planning.speed import measure_standard_step
+    from autobrats.planning.splits import read_splits
 
     if arguments.recipe:
         dataset = read_model(folder.dataset_file, Dataset)
         fingerprint = read_model(folder.fingerprint_file, FingerprintFile).dataset
         device = choose_device(arguments.device)
         measured = machine_facts(folder.path), measure_standard_step(device, standard_network())
-        plan = _decide(arguments, folder, dataset, fingerprint, measured, None)
-        added = next(reversed(plan.configurations))
+        splits = read_splits(folder.splits_file, {case.name: case.patient for case in dataset.cases})
+        plan = _decide(arguments, folder, dataset, fingerprint, measured, None, _training_cases(splits))
+        added = configuration_name(expand_names(arguments.recipe)[-1])
         print(" ".join(["Next: autobrats_train", added, "0" if plan.folds else "all", *dataset_options(arguments)]))
     elif arguments.explain:
         _tell_plan(arguments, read_model(folder.plan_file, Plan), [])
     else:
         raise UserError("Say which folder to plan with -i FOLDER, or --explain to have the existing plan told.")
     return 0
+
+
+def _training_cases(splits: Splits) -> int | None:
+    return len(splits.folds[0].train) if splits.folds else None
 
 
 def _name_of(path: Path) -> str:
@@ -288,12 +301,13 @@ def _decide(
     fingerprint: DatasetFingerprint,
     measured: tuple[Machine, StepSpeed],
     n_folds: int | None,
+    training_cases: int | None,
 ) -> Plan:
     """Make the plan, or honour the one that a person edited or that trainings were begun with; add the recipes."""
     from autobrats.devices import choose_device
     from autobrats.planning.planner import Planner, Wishes
     from autobrats.planning.published_planner import PublishedPlanner
-    from autobrats.planning.recipes import DEFAULT, expand_names, read_recipe
+    from autobrats.planning.recipes import expand_names, read_recipe
     from autobrats.planning.replanning import Planned, add_recipes, decide_plan
 
     wishes = Wishes(
@@ -303,13 +317,14 @@ def _decide(
         gpu_memory_gib=arguments.gpu_memory_gb,
         seed=arguments.seed,
         n_folds=n_folds,
+        training_cases=training_cases,
     )
 
-    def new_planner(recipe: str) -> Planner:
-        kind = PublishedPlanner if arguments.as_published and recipe != DEFAULT else Planner
+    def new_planner(recipe: str, as_published: bool) -> Planner:
+        kind = PublishedPlanner if as_published else Planner
         return kind(dataset, fingerprint, *measured, wishes, read_recipe(recipe), recipe)
 
-    recipes = expand_names(arguments.recipe)
+    recipes = dict.fromkeys(expand_names(arguments.recipe), arguments.as_published)
     if arguments.input is None:
         from autobrats.files import read_model
         from autobrats.plan import Plan

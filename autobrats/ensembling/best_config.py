@@ -7,7 +7,7 @@ from typing import Any
 
 from autobrats.ensembling.selection import Selection
 from autobrats.evaluation.metrics_file import Metrics
-from autobrats.inference.model_folder import TrainedNetwork, write_model_folder
+from autobrats.inference.model_folder import write_model_folder
 from autobrats.plan import Plan
 from autobrats.workspace import DatasetFolder
 
@@ -15,18 +15,12 @@ EXPECTED_METRICS = ("dice", "hd95", "sensitivity", "precision")
 
 
 def write_best_config(folder: DatasetFolder, plan: Plan, selection: Selection) -> Path:
-    """Write the model folder of the chosen configuration, in the place of an older one; where it is.
-
-    The members are all finished folds of the configuration, or fold ``all`` if there is no other.
-    """
+    """Write the model folder of what was chosen, in the place of an older one; where it is."""
     best = selection.best
-    networks = [TrainedNetwork(best.configuration, fold, path) for fold, path in best.weights.items()]
-    if not networks and best.all_weights is not None:
-        networks = [TrainedNetwork(best.configuration, "all", best.all_weights)]
     write_model_folder(
         folder.model,
         plan,
-        networks,
+        best.networks,
         expected=None if selection.expected is None else expected_scores(selection.expected),
         metrics=best.metrics,
         missing_modality_dice=best.missing_modality_dice,

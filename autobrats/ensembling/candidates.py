@@ -10,6 +10,7 @@ from typing import Any
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import Metrics, pool_metrics, read_metrics
 from autobrats.files import read_json
+from autobrats.inference.model_folder import TrainedNetwork
 from autobrats.plan import Configuration, Plan
 from autobrats.training.run_directory import RunDirectory
 from autobrats.workspace import DatasetFolder
@@ -31,6 +32,7 @@ class Candidate:
         missing_modality_dice: mean Dice of validation cases by what was left out, and ``complete``; None if the
             validation did not test it.
         notes: sentences for the user about runs that cannot be used.
+        parts: the configurations that are averaged, if it is several.
     """
 
     configuration: str
@@ -40,11 +42,21 @@ class Candidate:
     metrics: Metrics | None
     missing_modality_dice: dict[str, float] | None = None
     notes: list[str] = field(default_factory=list)
+    parts: list[Candidate] = field(default_factory=list)
+
+    @property
+    def networks(self) -> list[TrainedNetwork]:
+        """What a model is made of: the finished folds, or fold ``all`` if there is no other."""
+        if self.parts:
+            return [network for part in self.parts for network in part.networks]
+        if self.weights:
+            return [TrainedNetwork(self.configuration, fold, path) for fold, path in self.weights.items()]
+        return [] if self.all_weights is None else [TrainedNetwork(self.configuration, "all", self.all_weights)]
 
     @property
     def is_trained(self) -> bool:
         """Whether there are weights that a model can be made of."""
-        return bool(self.weights) or self.all_weights is not None
+        return bool(self.networks)
 
     def train_command(self, options: str = "") -> str | None:
         """The command that trains the missing folds, with ``options`` at its end; None if none is missing."""

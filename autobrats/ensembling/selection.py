@@ -48,12 +48,15 @@ class Selection:
     notes: list[str]
 
 
-def select_best(candidates: Sequence[Candidate], *, seed: int = 0) -> Selection:
+def select_best(candidates: Sequence[Candidate], *, wanted: str | None = None, seed: int = 0) -> Selection:
     """Choose the candidate with the highest mean over cases of the mean Dice over regions.
 
     Candidates are compared only on cases that all of them have predicted out of fold. The expected scores of a choice
     between several are nested: for each fifth of the patients the choice is made on the others (Varma and Simon 2006,
     doi:10.1186/1471-2105-7-91).
+
+    Args:
+        wanted: the candidate that the user has chosen already; the others are only compared with it.
 
     Raises:
         ValueError: if no candidate is trained.
@@ -79,10 +82,10 @@ def select_best(candidates: Sequence[Candidate], *, seed: int = 0) -> Selection:
             "train the same folds of each."
         )
     compared = dict(sorted(compared.items(), key=lambda item: _level(item[1]), reverse=True))
-    chosen = next(iter(compared))
+    chosen = next(iter(compared)) if wanted is None else wanted
     differences = [_difference(compared[chosen], metrics) for name, metrics in compared.items() if name != chosen]
     expected = scored[chosen]
-    if len(compared) > 1 and common:
+    if len(compared) > 1 and common and wanted is None:
         expected = nested_scores(compared, best_by_mean_dice, seed=seed)
     best = next(candidate for candidate in trained if candidate.configuration == chosen)
     return Selection(best, compared, expected, differences, notes)

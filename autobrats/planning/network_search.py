@@ -23,7 +23,6 @@ MEMORY_SHARE = 0.85
 """The share of the device's memory that the plan fills."""
 CPU_BATCH_VOXELS, GPU_BATCH_VOXELS = 8 * 32**3, 4 * 128**3
 """Voxels of a batch: more make a step slower, not better, within the usual time."""
-MAX_BATCH = 8
 SMALLEST_BATCH = 2
 """A smaller patch is preferred to a single sample a step, whose gradient is noisy (as in nnU-Net)."""
 CPU_PATCH_SIDE = 96
@@ -81,6 +80,7 @@ class NetworkSearch:
         ladder: sizes of the network, from the largest to the smallest.
         many_sizes: the pool holds many patch sizes, each with as many samples as the first's voxels make up, instead of
             one or two (Zhao et al., 2019).
+        most_samples: of a batch of the largest patch.
     """
 
     volume: Sequence[float]
@@ -96,6 +96,7 @@ class NetworkSearch:
     flop_per_s: float
     ladder: Sequence[Rung] = LADDER
     many_sizes: bool = False
+    most_samples: int = 8
 
     def find(self) -> Candidate:
         """The best candidate: the first of the ladder with enough iterations, else its last, on the smallest patch."""
@@ -159,7 +160,7 @@ class NetworkSearch:
 
     def _wanted_batch(self, patch: Size) -> int:
         voxels = CPU_BATCH_VOXELS if self.device_type == "cpu" else GPU_BATCH_VOXELS
-        wanted = min(MAX_BATCH, max(SMALLEST_BATCH, round(voxels / math.prod(patch))))
+        wanted = min(self.most_samples, max(SMALLEST_BATCH, round(voxels / math.prod(patch))))
         return min(wanted, self._most_samples(patch))
 
     def _most_samples(self, patch: Size) -> int:
@@ -196,7 +197,7 @@ class NetworkSearch:
         pool = [largest]
         for share in PUBLISHED_SIDES[1:]:
             sides = [share / PUBLISHED_SIDES[0] * side for side in largest.patch_size]
-            z, y, x = (max(d, round(side / d) * d) for side, d in zip(sides, divisor, strict=True))
+            z, y, x = (max(2 * d, round(side / d) * d) for side, d in zip(sides, divisor, strict=True))
             ratio = math.prod(largest.patch_size) / (z * y * x)
             if (z, y, x) == pool[-1].patch_size or max(z, y, x) < SMALLEST_SIDE:
                 continue

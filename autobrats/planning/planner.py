@@ -61,6 +61,7 @@ class Wishes:
         device: to train on.
         seed: of everything.
         n_folds: of the user's own folds; None to decide.
+        training_cases: of the first fold, if the folds are known already.
     """
 
     device: torch.device
@@ -69,6 +70,7 @@ class Wishes:
     gpu_memory_gib: float | None = None
     seed: int = 0
     n_folds: int | None = None
+    training_cases: int | None = None
 
 
 class Planner:
@@ -287,7 +289,7 @@ class Planner:
         self.ladder = self._ladder(len(names))
         budget_s = self._seconds_a_fold()
         is_here = self.device_type == self.wishes.device.type
-        self.cases = max(1, round(0.8 * len(self.fingerprint.cases)))
+        self.cases = self.wishes.training_cases or max(1, round(0.8 * len(self.fingerprint.cases)))
         chosen = NetworkSearch(
             volume=[voxels * before / after for voxels, before, after in sides],
             spacing_mm=self.preprocessing.spacing_mm,
@@ -302,6 +304,7 @@ class Planner:
             flop_per_s=1e9 * self.speed.gflop_per_s if is_here else ASSUMED_FLOP_PER_S,
             ladder=self.ladder,
             many_sizes=self.recipe.pool == "many",
+            most_samples=self.recipe.most_samples,
         ).find()
         self._explain_network(chosen, budget_s)
         return chosen
@@ -424,5 +427,5 @@ class Planner:
             memory = "on this machine's GPU"
         self.why["pool"] = (
             f"There are {self._memory_gib():.1f} GiB {memory}; what a training step takes of them is an estimate."
-            + (" One of the two is drawn for every step." if len(chosen.pool) > 1 else "")
+            + (f" One of the {len(chosen.pool)} is drawn for every step." if len(chosen.pool) > 1 else "")
         )

@@ -9,7 +9,7 @@ from autobrats.errors import UserError
 from autobrats.losses.building import build_loss
 from autobrats.networks.building import build_network
 from autobrats.networks.output import channel_names
-from autobrats.plan import Part, PatchBatch, Training
+from autobrats.plan import Configuration, Part, PatchBatch, Training
 from autobrats.planning.memory import estimate_training_memory_gib
 from autobrats.planning.network_search import Candidate
 from autobrats.planning.network_sizes import RecipeRung
@@ -24,10 +24,14 @@ class PublishedPlanner(Planner):
         UserError: at :meth:`plan`, for a recipe that no paper published.
     """
 
+    def configuration(self) -> Configuration:
+        """The configuration as published, marked as such."""
+        return super().configuration().model_copy(update={"as_published": True})
+
     def decide_network_and_patch(self) -> Candidate:
         """The published network and pool; what they take of the memory is told, not bounded."""
         published, network = self._published()
-        self.cases = max(1, round(0.8 * len(self.fingerprint.cases)))
+        self.cases = self.wishes.training_cases or max(1, round(0.8 * len(self.fingerprint.cases)))
         self.ladder = [self._rung(network)]
         pool = [self._with_memory(network, entry) for entry in published.pool]
         self.why["network"] = "As published, whatever the machine."

@@ -53,6 +53,7 @@ class Recipe(Strict):
         network: as published; None for the default's own ladder of sizes.
         sizes: of the network, from the published to the smallest.
         pool: how patch and batch sizes are derived: the ``default`` way, or ``many`` sizes (Zhao et al., 2019).
+        most_samples: of a batch.
         region_weights: ``equal``, or ``median_frequency`` (Eigen and Fergus, 2015).
         average_weights: whether a running average of the weights is validated and kept.
         overlap: of the windows at prediction.
@@ -71,6 +72,7 @@ class Recipe(Strict):
     network: Part | None = None
     sizes: list[RecipeSize] = Field(default_factory=list)
     pool: Literal["default", "many"] = "default"
+    most_samples: int = Field(default=8, gt=0)
     loss: Part
     region_weights: Literal["equal", "median_frequency"] = "equal"
     sampler: Part

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from autobrats.planning.recipes import DEFAULT, configuration_name
 from autobrats.planning.splits import Splits, in_no_fold, make_split, make_splits, read_splits
 from autobrats.workspace import DatasetFolder
 
-NewPlanner = Callable[[str], Planner]
-"""A planner for the recipe of that name."""
+NewPlanner = Callable[[str, bool], Planner]
+"""A planner for the recipe of that name, fitted or as published."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Planned:
 
 
 def decide_plan(
-    folder: DatasetFolder, dataset: Dataset, new_planner: NewPlanner, recipes: Sequence[str], overwrite: bool
+    folder: DatasetFolder, dataset: Dataset, new_planner: NewPlanner, recipes: Mapping[str, bool], overwrite: bool
 ) -> Planned:
     """Write plan.json: the default's configuration and those of the recipes.
 
@@ -43,7 +43,7 @@ def decide_plan(
     everything is decided anew, the recipes that were in the old plan included.
 
     Args:
-        recipes: to add, without the default.
+        recipes: to add, without the default; by name, whether as published.
         overwrite: decide anew in any case, with these recipes only.
 
     Raises:
@@ -62,15 +62,15 @@ def decide_plan(
         return add_recipes(folder, kept, new_planner, recipes)
     if folder.plan_file.is_file() and not overwrite:
         before = read_model(folder.plan_file, Plan).configurations.values()
-        recipes = list(dict.fromkeys([*(old.recipe for old in before if old.recipe != DEFAULT), *recipes]))
-    plan = new_planner(DEFAULT).plan()
-    for recipe in recipes:
-        plan.configurations[configuration_name(recipe)] = new_planner(recipe).configuration_beside(plan)
+        recipes = {**{old.recipe: old.as_published for old in before if old.recipe != DEFAULT}, **recipes}
+    plan = new_planner(DEFAULT, False).plan()
+    for recipe, as_published in recipes.items():
+        plan.configurations[configuration_name(recipe)] = new_planner(recipe, as_published).configuration_beside(plan)
     write_generated(folder.plan_file, plan)
     return Planned(plan)
 
 
-def add_recipes(folder: DatasetFolder, kept: Planned, new_planner: NewPlanner, recipes: Sequence[str]) -> Planned:
+def add_recipes(folder: DatasetFolder, kept: Planned, new_planner: NewPlanner, recipes: Mapping[str, bool]) -> Planned:
     """Write the configurations of recipes into a plan whose others stay as they are."""
     plan, notes = kept.content, [*kept.notes]
     missing = [recipe for recipe in recipes if configuration_name(recipe) not in plan.configurations]
@@ -80,7 +80,8 @@ def add_recipes(folder: DatasetFolder, kept: Planned, new_planner: NewPlanner, r
             f"In the plan already and kept: {', '.join(there)} (delete it from plan.json to have it decided anew)."
         )
     for recipe in missing:
-        plan.configurations[configuration_name(recipe)] = new_planner(recipe).configuration_beside(plan)
+        planner = new_planner(recipe, recipes[recipe])
+        plan.configurations[configuration_name(recipe)] = planner.configuration_beside(plan)
     if missing:
         # An edited plan stays marked as edited.
         (write_json if is_edited(folder.plan_file) else write_generated)(folder.plan_file, plan)

@@ -97,6 +97,11 @@ class RunDirectory:
         """The same after the plan's postprocessing, if it has any."""
         return self.validation / "postprocessed" / f"{case}.b2nd"
 
+    def scored_file(self, case: str) -> Path:
+        """The probabilities that are scored: after the postprocessing, where there was any."""
+        postprocessed = self.postprocessed_file(case)
+        return postprocessed if postprocessed.is_file() else self.probability_file(case)
+
     def stages_file(self, case: str) -> Path:
         """The Dice of a case after every step of the postprocessing."""
         return self.validation / "postprocessed" / f"{case}.json"

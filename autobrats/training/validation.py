@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
-from autobrats.dataset.volumes import read_mask, read_volume
-from autobrats.evaluation.cases import score_case
-from autobrats.evaluation.metrics_file import CaseMetrics, Metrics, build_metrics, case_metrics, write_metrics
+from autobrats.evaluation.metrics_file import CaseMetrics, Metrics, build_metrics, write_metrics
+from autobrats.evaluation.out_of_fold import score_probabilities
 from autobrats.evaluation.overlap import Overlap
-from autobrats.evaluation.probability_file import read_probabilities, to_volume, write_probabilities
+from autobrats.evaluation.probability_file import read_probabilities, write_probabilities
 from autobrats.files import read_json, write_json
 from autobrats.inference.postprocessor import Postprocessor
-from autobrats.inference.sliding_window import window_size, window_starts
+from autobrats.inference.sliding_window import VolumePrediction, window_size, window_starts
 from autobrats.networks.building import divisor_of
+from autobrats.networks.slice_axis import in_plane_dimensions
 from autobrats.preprocessing.transform import to_study_box
 from autobrats.training.job import TrainingJob
 from autobrats.training.whole_cases import case_dice, case_images, predict_case
@@ -72,6 +73,8 @@ class ValidationEstimate:
             self._windows += windows
             tested += windows if name in self._complete else 0
             self._fixed_s += 1e-8 * math.prod(placement.study_shape)
+        if configuration.postprocessing and job.validation_cases and hours is not None:
+            self._fixed_s += _postprocessing_s(job, network)
         self._tests = tested * (1 + len(configuration.modalities))
         voxels = np.mean([math.prod(entry.patch_size) * entry.batch_size for entry in configuration.pool])
         self._steps_a_forward = FORWARD_SHARE * math.prod(inference.patch_size) / float(voxels)
@@ -94,6 +97,22 @@ class ValidationEstimate:
 
     def _seconds(self, forwards: int, step_s: float) -> float:
         return 1.2 * (self._fixed_s + forwards * self._steps_a_forward * step_s)
+
+
+def _postprocessing_s(job: TrainingJob, network: nn.Module) -> float:
+    """What the postprocessing of all validation cases will take, by that of the first, its own mask as the prediction."""
+    name = job.validation_cases[0]
+    regions = job.plan.convention.to_regions(np.asarray(job.store.mask(name)[:])).astype(np.float32)
+    axis = getattr(network, "slice_axis", None)
+    slices = None
+    if axis is not None:
+        in_plane = tuple(d - 1 for d in in_plane_dimensions(axis))
+        slices = torch.from_numpy(regions.max(in_plane))
+    prediction = VolumePrediction(torch.from_numpy(np.float32(0.8) * regions), slices)
+    postprocessor = Postprocessor(job.configuration.postprocessing, job.plan.convention, axis)
+    started = time.perf_counter()
+    postprocessor.last(prediction, case_images(job, name), job.store.properties(name).spacing_mm)
+    return len(job.validation_cases) * (time.perf_counter() - started)
 
 
 def validate(job: TrainingJob, network: nn.Module, step_s: float) -> Metrics:
@@ -189,15 +208,10 @@ def _keep(job: TrainingJob, name: str, probabilities: np.ndarray, stage: int) ->
 
 def _score(job: TrainingJob, name: str) -> CaseMetrics:
     probabilities, box, shape = read_probabilities(_scored_file(job, name))
-    case = job.dataset.case(name)
-    assert case.mask is not None
-    labels = to_volume(job.plan.convention.decide(probabilities)[None], box, shape)[0]
-    placement = job.store.properties(name).placement
-    # A mask without a position of its own is oriented like the study's first image, as in preprocessing.
-    first = next(case.images[modality] for modality in job.plan.modalities if modality in case.images)
-    reference = read_mask(case.mask, read_volume(first).geometry)
-    scores = score_case(labels, reference, job.plan.convention, placement.study_spacing_mm)
-    return case_metrics(case.patient, scores, int(job.fold))
+    plan, placement = job.plan, job.store.properties(name).placement
+    case, fold = job.dataset.case(name), int(job.fold)
+    spacing = placement.study_spacing_mm
+    return score_probabilities(case, plan.modalities, plan.convention, probabilities, box, shape, spacing, fold)
 
 
 def _scored_file(job: TrainingJob, name: str) -> Path:
