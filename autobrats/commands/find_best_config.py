@@ -13,6 +13,9 @@ from autobrats.commands.running import add_dataset_arguments, dataset_options, n
 if TYPE_CHECKING:
     from autobrats.ensembling.candidates import Candidate
     from autobrats.ensembling.selection import Selection
+    from autobrats.evaluation.metrics_file import Metrics
+
+WORST_SHOWN = 5
 
 _EPILOG = """\
 examples:
@@ -84,6 +87,7 @@ def _find_best_config(arguments: argparse.Namespace) -> int:
     path = write_best_config(folder, plan, selection)
 
     _print_comparison(selection)
+    _print_worst(selection.best.metrics)
     _print_missing(candidates, selection.best, options)
     for note in [*selection.notes, *notes]:
         print(f"Note: {note}")
@@ -114,6 +118,18 @@ def _print_comparison(selection: Selection) -> None:
             f"{selection.best.configuration} is {place} {difference.other} by {abs(difference.mean):.4f} in mean Dice "
             f"(95 % interval of the difference {difference.low:.4f} to {difference.high:.4f}{clear})."
         )
+
+
+def _print_worst(metrics: Metrics | None) -> None:
+    from autobrats.reporting.score_tables import worst_cases
+    from autobrats.reporting.tables import print_table
+
+    if metrics is None:
+        return
+    worst = worst_cases(metrics, WORST_SHOWN)
+    columns = list(worst[0].dice) if worst else []
+    rows = [[poor.case, *(f"{poor.dice[column]:.3f}" for column in columns), poor.reason] for poor in worst]
+    print_table(["case", *columns, "reason"], rows, title="The worst cases, by Dice")
 
 
 def _print_missing(candidates: Sequence[Candidate], best: Candidate, options: str) -> None:

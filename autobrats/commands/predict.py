@@ -241,19 +241,12 @@ def _print_warnings(case: str, warnings: Sequence[str]) -> None:
 
 def _report_failures(output: Path, failures: list[tuple[str, str]]) -> None:
     """A table on stderr and failures.csv; an older failures.csv goes if nothing failed."""
-    import csv
-    import io
-
-    from autobrats.files import write_text
+    from autobrats.files import write_csv
 
     if not failures:
         (output / FAILURES).unlink(missing_ok=True)
         return
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["case", "reason"])
-    writer.writerows(failures)
-    write_text(output / FAILURES, table.getvalue())
+    write_csv(output / FAILURES, ["case", "reason"], failures)
     width = max(len(name) for name, _ in failures)
     print(f"\nFailed ({len(failures)}; also in {output / FAILURES}):", file=sys.stderr)
     for name, reason in failures:

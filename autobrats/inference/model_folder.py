@@ -61,6 +61,7 @@ class BestConfig(BaseModel):
     threshold: Probability = 0.5
     """A voxel belongs to a region if its probability is above this."""
     postprocessing: list[Part] = Field(default_factory=list)
+    """Steps after those of each configuration, on the average of all members."""
     expected: dict[str, Any] = Field(default_factory=dict)
     """Out-of-fold scores with intervals: what to expect of new studies like the training's."""
     missing_modality_dice: dict[str, float] | None = None

@@ -8,6 +8,7 @@ import numpy as np
 
 from autobrats import registry
 from autobrats.dataset.conventions import Convention
+from autobrats.errors import UserError
 from autobrats.inference.sliding_window import VolumePrediction
 from autobrats.networks.slice_axis import SliceAxis, slice_dimension
 from autobrats.plan import Part
@@ -23,13 +24,19 @@ class Postprocessor:
         slice_axis: of the networks' slice-classification branch, if they have one.
 
     Raises:
-        UserError: for an unknown step, an unknown option or an option's wrong value.
+        UserError: for an unknown step, an unknown option or an option's wrong value, or a step that asks a branch which the
+            networks do not have.
     """
 
     def __init__(self, steps: Sequence[Part], convention: Convention, slice_axis: SliceAxis | None = None) -> None:
         self.names = [step.name for step in steps]
         self.convention, self.slice_axis = convention, slice_axis
         self._steps = [registry.build("postprocessing", step.name, step.options) for step in steps]
+        if self.needs_slices and slice_axis is None:
+            raise UserError(
+                f"The plan's postprocessing ({', '.join(self.names)}) asks a slice-classification branch, which the network "
+                "does not have; leave the slice gate out, or take a network with such a branch."
+            )
 
     @property
     def needs_slices(self) -> bool:

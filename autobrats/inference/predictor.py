@@ -89,9 +89,6 @@ class Predictor:
     ) -> None:
         if overlap is not None and not 0 <= overlap < 1:
             raise UserError(f"The overlap must be at least 0 and below 1, not {overlap}.")
-        if model.best_config.postprocessing:
-            steps = ", ".join(step.name for step in model.best_config.postprocessing)
-            raise UserError(f"This autobrats knows no postprocessing; the model needs: {steps}. Update autobrats.")
         self.model = model
         self.device = choose_device(device)
         self.modalities = list(model.plan.modalities)
@@ -99,6 +96,7 @@ class Predictor:
         self.mirroring = mirroring
         self.overlap = overlap
         self._backend: BackendName = backend
+        self._postprocessor = Postprocessor(model.best_config.postprocessing, model.plan.convention)
         self._ensembles = self._load_networks()
         self.mirrorings = max(2 ** len(self._mirror_axes(ensemble.configuration)) for ensemble in self._ensembles)
 
@@ -271,12 +269,11 @@ class Predictor:
         everything = sum(sum(ensemble.weights) for ensemble in self._ensembles)
         for ensemble in self._ensembles:
             part = self._predict_ensemble(ensemble, study.prepared, on_window)
-            if len(self._ensembles) == 1:
-                return part
-            part = part * np.float32(sum(ensemble.weights) / everything)
+            part = part * np.float32(sum(ensemble.weights) / everything) if len(self._ensembles) > 1 else part
             total = part if total is None else total + part
         assert total is not None
-        return total
+        combined = VolumePrediction(torch.from_numpy(total), None)
+        return self._postprocessor.last(combined, study.prepared.images, study.prepared.placement.spacing_mm)
 
     def _predict_ensemble(
         self, ensemble: _Ensemble, prepared: Prepared, on_window: Callable[[int, int], None] | None

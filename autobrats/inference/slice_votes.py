@@ -20,11 +20,6 @@ class SliceVotes:
         self.axis = axis
         self._probabilities: Tensor | None = None
 
-    @property
-    def none_given(self) -> bool:
-        """Whether no window had an answer: the network has no branch."""
-        return self._probabilities is None
-
     def add(self, start: int, probabilities: Tensor, slices: int) -> None:
         """Take a window's answer.
 

@@ -118,9 +118,7 @@ def predict_volume(
         total = torch.zeros((_count_regions(networks[0], images, window, to_probabilities, device), *shape))
     else:
         total = total[(slice(None), *inner)].div_(weight[inner].clamp_(min=torch.finfo(torch.float32).tiny))
-    if votes is None or (starts and votes.none_given):
-        return VolumePrediction(total, None)
-    return VolumePrediction(total, votes.result(inner[votes.axis], len(total)))
+    return VolumePrediction(total, None if votes is None else votes.result(inner[votes.axis], len(total)))
 
 
 def common_divisor(networks: Sequence[Forward]) -> Size:

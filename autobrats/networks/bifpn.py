@@ -162,7 +162,7 @@ class BiFPNSegmenter(nn.Module):
             raise ValueError(f"dropout must be at least 0 and less than 1, not {dropout}")
         slice_dimension(slice_axis)  # refuses a wrong name without a branch as well
         self.divisor = (2**levels, 2**levels, 2**levels)
-        self.slice_axis: SliceAxis = slice_axis
+        self.slice_axis: SliceAxis | None = slice_axis if classification else None
         widths = [in_channels, *encoder_channels]
         self.encoder = nn.ModuleList(EncoderBlock(width, out, dropout) for width, out in itertools.pairwise(widths))
         self.laterals = nn.ModuleList(nn.Conv3d(width, features, 1) for width in encoder_channels)

@@ -97,7 +97,7 @@ class UNetPlusPlus(nn.Module):
             raise ValueError(f"channels must be at least 1, not {list(channels)}")
         slice_dimension(slice_axis)  # refuses a wrong name without a branch as well
         self.divisor = (2**depth, 2**depth, 2**depth)
-        self.slice_axis: SliceAxis = slice_axis
+        self.slice_axis: SliceAxis | None = slice_axis if classification else None
         widths = [in_channels, *channels]
         self.encoder = nn.ModuleList(
             NestedBlock(width, out, sees_images=level == 0)

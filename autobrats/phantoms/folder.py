@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from functools import partial
 from pathlib import Path
 
 import nibabel
 import numpy as np
 
-from autobrats.files import atomic_path, write_text
+from autobrats.files import atomic_path, write_csv
 from autobrats.phantoms.study import SHAPE, Study, generate_study
 from autobrats.workers import map_in_workers
 
@@ -43,11 +41,7 @@ def write_dataset(
         if done.result is None:
             raise RuntimeError(f"Phantom {done.item} could not be written: {done.error}")
         rows[done.item] = done.result
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(row for _, row in sorted(rows.items()))
-    write_text(folder / "cases.csv", table.getvalue())
+    write_csv(folder / "cases.csv", COLUMNS, (row for _, row in sorted(rows.items())))
     return [str(row[0]) for _, row in sorted(rows.items())]
 
 

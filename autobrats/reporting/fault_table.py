@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from autobrats.dataset.faults import Fault
-from autobrats.files import write_text
+from autobrats.files import write_csv
 from autobrats.reporting.tables import print_table
 
 SHOWN = 40
@@ -32,9 +30,8 @@ def print_faults(faults: Sequence[Fault]) -> None:
 
 def write_faults(path: Path, faults: Sequence[Fault]) -> None:
     """Write all faults as CSV (with its heading alone if there are none)."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["severity", "case", "file", "kind", "message", "remedy"])
-    for fault in faults:
-        writer.writerow([fault.severity, fault.case, fault.file or "", fault.kind, fault.message, fault.remedy])
-    write_text(path, text.getvalue())
+    write_csv(
+        path,
+        ["severity", "case", "file", "kind", "message", "remedy"],
+        ([it.severity, it.case, it.file or "", it.kind, it.message, it.remedy] for it in faults),
+    )

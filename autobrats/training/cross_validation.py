@@ -22,7 +22,7 @@ from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import Metrics, read_metrics
 from autobrats.files import read_model, write_json
 from autobrats.plan import Configuration, Plan
-from autobrats.planning.splits import Splits, read_splits
+from autobrats.planning.splits import Splits, in_no_fold, read_splits
 from autobrats.preprocessing.dataset import is_preprocessed
 from autobrats.preprocessing.store import CaseStore
 from autobrats.training.checkpoints import load_facts, save_weights
@@ -282,6 +282,13 @@ def _job(
     annotated = [case.name for case in dataset.cases if case.mask is not None]
     if fold == "all":
         training, validation = annotated, []
+        if held_back := in_no_fold(splits, annotated):
+            _log.warning(
+                "Fold 'all' trains on %d cases that are in no other fold too (the first is %s); if they were held back for "
+                "testing, test with the other folds.",
+                len(held_back),
+                held_back[0],
+            )
     else:
         chosen = splits.folds[int(fold)]
         training, validation = chosen.train, chosen.val

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import time
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from autobrats.files import read_model, write_json, write_text
+from autobrats.files import read_model, write_csv, write_json
 from autobrats.training.hooks import Hook
 from autobrats.training.job import TrainingJob
 from autobrats.training.whole_cases import case_dice
@@ -170,13 +168,12 @@ class HardMining(Hook):
 
     def _write(self) -> None:
         write_json(self.job.run.hard_mining_file, self.record)
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["round", "threshold", "case", "dice_before", "dice_after"])
-        for number, done in enumerate(self.record.rounds, 1):
-            for name, before in done.before.items():
-                writer.writerow([number, done.threshold, name, before, done.after.get(name, "")])
-        write_text(self.job.run.hard_mining_table, table.getvalue())
+        rows = (
+            [number, done.threshold, name, before, done.after.get(name, "")]
+            for number, done in enumerate(self.record.rounds, 1)
+            for name, before in done.before.items()
+        )
+        write_csv(self.job.run.hard_mining_table, ["round", "threshold", "case", "dice_before", "dice_after"], rows)
 
     def _tell(self, number: int, done: MiningRound) -> None:
         if done.before:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autobrats.errors import UserError
-from autobrats.files import write_text
+from autobrats.files import write_csv
 from autobrats.inference.model_folder import read_model_folder
 
 _log = logging.getLogger(__name__)
@@ -86,12 +84,8 @@ def take_weights(network: nn.Module, file: Path) -> list[Match]:
 
 def write_matches(path: Path, matches: list[Match]) -> None:
     """A table, CSV: every tensor of the network and of the file, and what became of it."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["tensor", "shape", "outcome"])
-    for match in matches:
-        writer.writerow([match.name, " x ".join(map(str, match.shape)), match.outcome])
-    write_text(path, table.getvalue())
+    rows = ([match.name, " x ".join(map(str, match.shape)), match.outcome] for match in matches)
+    write_csv(path, ["tensor", "shape", "outcome"], rows)
 
 
 def _match(name: str, tensor: Tensor, given: dict[str, Tensor]) -> Match:

@@ -5,8 +5,6 @@ Zhao et al., 2019, "Bag of Tricks for 3D MRI Brain Tumor Segmentation", section 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import time
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from autobrats.files import read_model, write_json, write_text
+from autobrats.files import read_model, write_csv, write_json
 from autobrats.preprocessing.store import CaseStore
 from autobrats.training.job import TrainingJob
 from autobrats.training.pseudo_labels import Student, Teacher, agreement, mean_volumes_ml
@@ -222,17 +220,16 @@ class SemiSupervisedCourse:
     def _write(self) -> None:
         write_json(self.job.run.semi_supervision_file, self.record)
         regions = list(self.job.plan.convention.regions)
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
         dice, volume = [f"dice_{region}" for region in regions], [f"volume_ml_{region}" for region in regions]
-        writer.writerow(["round", "unlabelled_cases", "mean_dice", *dice, *volume])
+        rows: list[list[Any]] = []
         for number, done in enumerate(self.record.rounds):
             agreed = [
                 "" if value is None else round(value, 4) for value in (done.mean_dice, *map(done.dice.get, regions))
             ]
             volumes = [round(done.volume_ml[region], 2) for region in regions]
-            writer.writerow([number, len(done.cases), *agreed, *volumes])
-        write_text(self.job.run.semi_supervision_table, table.getvalue())
+            rows.append([number, len(done.cases), *agreed, *volumes])
+        heading = ["round", "unlabelled_cases", "mean_dice", *dice, *volume]
+        write_csv(self.job.run.semi_supervision_table, heading, rows)
 
     def _tell(self, number: int, done: Round) -> None:
         volumes = ", ".join(f"{region} {volume:.1f} ml" for region, volume in done.volume_ml.items())

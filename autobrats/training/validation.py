@@ -23,6 +23,7 @@ from autobrats.inference.sliding_window import VolumePrediction, window_size, wi
 from autobrats.networks.building import divisor_of
 from autobrats.networks.slice_axis import in_plane_dimensions
 from autobrats.preprocessing.transform import to_study_box
+from autobrats.reporting.score_tables import write_score_tables
 from autobrats.training.job import TrainingJob
 from autobrats.training.whole_cases import case_dice, case_images, predict_case
 
@@ -150,6 +151,7 @@ def validate(job: TrainingJob, network: nn.Module, step_s: float) -> Metrics:
     metrics = build_metrics(job.name, scored)
     _write_stages(job, postprocessor)
     write_metrics(job.run.metrics_file, metrics)
+    write_score_tables(job.run.validation, metrics)
     if complete:
         write_json(
             job.run.missing_modalities_file,

@@ -15,13 +15,15 @@ class SliceMeans(nn.Module):
 
     divisor = (1, 1, 1)
 
-    def __init__(self, slice_axis: str = "axial", classification: bool = True) -> None:
+    def __init__(self, slice_axis: str | None = "axial") -> None:
         super().__init__()
-        self.slice_axis, self.classification = slice_axis, classification
+        self.slice_axis = slice_axis
 
     def forward(self, x: Tensor) -> NetworkOutput:
+        if self.slice_axis is None:
+            return NetworkOutput(x[:, :1])
         in_plane = {"axial": (3, 4), "coronal": (2, 4), "sagittal": (2, 3)}[self.slice_axis]
-        return NetworkOutput(x[:, :1], (), x[:, :1].amax(in_plane) if self.classification else None)
+        return NetworkOutput(x[:, :1], (), x[:, :1].amax(in_plane))
 
 
 def predict(network: nn.Module, images: Tensor, **options):
@@ -63,4 +65,4 @@ def test_networks_are_averaged_before_the_sigmoid() -> None:
 
 
 def test_without_a_branch_there_are_none() -> None:
-    assert predict(SliceMeans(classification=False), torch.ones(1, 4, 4, 4)).slices is None
+    assert predict(SliceMeans(None), torch.ones(1, 4, 4, 4)).slices is None
