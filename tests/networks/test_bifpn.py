@@ -151,25 +151,6 @@ def test_gradients_reach_every_parameter(levels: int) -> None:
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-def test_bfloat16_is_close() -> None:
-    bifpn, images = network().eval(), torch.randn(1, 4, 16, 16, 24)
-    with torch.no_grad():
-        exact = bifpn(images)
-        with torch.autocast("cpu", torch.bfloat16):
-            coarse = bifpn(images)
-    for given, right in ((coarse.logits, exact.logits), (coarse.slices, exact.slices)):
-        assert (torch.sigmoid(given.float()) - torch.sigmoid(right)).abs().mean() < 0.02
-
-
-def test_each_sample_is_by_itself() -> None:
-    bifpn, images = network().eval(), torch.randn(2, 4, 16, 16, 16)
-    with torch.no_grad():
-        together = bifpn(images)
-        alone = bifpn(images[1:])
-    torch.testing.assert_close(alone.logits[0], together.logits[1], rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(alone.slices[0], together.slices[1], rtol=1e-4, atol=1e-4)
-
-
 def test_its_memory_can_be_estimated() -> None:
     def estimate(in_plane: int) -> float:
         def loss() -> ClassificationBranchLoss:

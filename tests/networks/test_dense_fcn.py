@@ -131,28 +131,6 @@ def test_dropout_is_for_training_only() -> None:
     assert not torch.equal(dense.train()(images).logits, dense(images).logits)
 
 
-def test_each_sample_is_by_itself() -> None:
-    dense = network().train()
-    images = torch.randn(2, 4, 8, 8, 12)
-    with torch.no_grad():
-        together = dense(images).logits
-        for index in range(2):
-            torch.testing.assert_close(
-                dense(images[index : index + 1]).logits[0], together[index], rtol=1e-4, atol=1e-4
-            )
-
-
-def test_bfloat16_is_close() -> None:
-    dense = network().eval()
-    images = torch.randn(1, 4, 16, 16, 8)
-    with torch.no_grad():
-        exact = dense(images).logits
-        with torch.autocast("cpu", torch.bfloat16):
-            coarse = dense(images).logits
-    assert exact.dtype == torch.float32 and torch.isfinite(coarse).all()
-    assert (torch.sigmoid(coarse.float()) - torch.sigmoid(exact)).abs().mean() < 0.02
-
-
 @pytest.mark.parametrize(
     ("options", "told"),
     [

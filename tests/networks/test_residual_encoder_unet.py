@@ -71,28 +71,6 @@ def test_a_residual_branch_starts_as_the_identity() -> None:
     assert torch.equal(unet.encoder[0](x), x)
 
 
-@pytest.mark.parametrize("strides", [STRIDES["full resolution"], STRIDES["half resolution"]])
-def test_bfloat16_is_close(strides: list[list[int]]) -> None:
-    unet = network(strides).eval()
-    images = torch.randn(1, 4, 16, 16, 16)
-    with torch.no_grad():
-        exact = torch.sigmoid(unet(images).logits)
-        with torch.autocast("cpu", torch.bfloat16):
-            coarse = unet(images).logits
-    difference = (torch.sigmoid(coarse.float()) - exact).abs()
-    assert torch.isfinite(coarse).all()
-    assert difference.mean() < 0.02
-
-
-def test_each_sample_is_by_itself() -> None:
-    unet = network(STRIDES["half resolution"]).eval()
-    images = torch.randn(2, 4, 16, 16, 16)
-    with torch.no_grad():
-        together = unet(images).logits
-        for index in range(2):
-            torch.testing.assert_close(unet(images[index : index + 1]).logits[0], together[index], rtol=1e-4, atol=1e-4)
-
-
 def test_more_blocks_and_convolutions_are_built() -> None:
     unet = ResidualEncoderUNet(1, 2, [4, 6, 8], [0, 2, 3], [[1, 1, 1], HALVES, HALVES], decoder_convolutions=2)
     assert [len(stage) for stage in unet.encoder] == [0, 2, 3]

@@ -115,15 +115,6 @@ def test_bfloat16_is_close_and_summed_in_single() -> None:
     assert (torch.sigmoid(coarse) - exact).abs().mean() < 0.02
 
 
-def test_each_sample_is_by_itself() -> None:
-    unet = network().eval()
-    images = torch.randn(2, 4, 8, 8, 16)
-    with torch.no_grad():
-        together = unet(images).logits
-        for index in range(2):
-            torch.testing.assert_close(unet(images[index : index + 1]).logits[0], together[index], rtol=1e-4, atol=1e-4)
-
-
 def test_the_same_seed_gives_the_same_weights() -> None:
     pairs = zip(network().parameters(), network().parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)

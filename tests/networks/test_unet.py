@@ -99,26 +99,6 @@ def test_a_patch_of_one_voxel_at_the_lowest_level_trains() -> None:
     assert torch.isfinite(lowest).all() and lowest.abs().sum() > 0
 
 
-def test_each_sample_is_by_itself() -> None:
-    unet = network().train()
-    images = torch.randn(2, 4, 8, 8, 12)
-    with torch.no_grad():
-        together = unet(images).logits
-        for index in range(2):
-            torch.testing.assert_close(unet(images[index : index + 1]).logits[0], together[index], rtol=1e-4, atol=1e-4)
-
-
-def test_bfloat16_is_close() -> None:
-    unet = network().eval()
-    images = torch.randn(1, 4, 16, 16, 8)
-    with torch.no_grad():
-        exact = unet(images).logits
-        with torch.autocast("cpu", torch.bfloat16):
-            coarse = unet(images).logits
-    assert exact.dtype == torch.float32 and coarse.dtype == torch.bfloat16
-    assert (torch.sigmoid(coarse.float()) - torch.sigmoid(exact)).abs().mean() < 0.02
-
-
 @pytest.mark.parametrize(
     ("options", "told"),
     [
