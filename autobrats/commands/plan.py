@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -257,8 +257,9 @@ def _survey(
     from autobrats.errors import UserError
     from autobrats.fingerprint.survey import survey
     from autobrats.reporting.fault_table import print_faults, write_faults
+    from autobrats.reporting.progress_bar import ProgressBar
 
-    with _progress("Reading the cases") as on_progress:
+    with ProgressBar("Reading the cases") as on_progress:
         fingerprint, found = survey(dataset, workers, on_progress)
     faults = [*faults, *found]
     write_faults(folder.faults_file, faults)
@@ -305,7 +306,8 @@ def _decide(
 ) -> Plan:
     """Make the plan, or honour the one that a person edited or that trainings were begun with; add the recipes."""
     from autobrats.devices import choose_device
-    from autobrats.planning.planner import Planner, Wishes
+    from autobrats.planning.dataset_planner import Wishes
+    from autobrats.planning.planner import Planner
     from autobrats.planning.published_planner import PublishedPlanner
     from autobrats.planning.recipes import expand_names, read_recipe
     from autobrats.planning.replanning import Planned, add_recipes, decide_plan
@@ -380,8 +382,9 @@ def _preprocess(folder: DatasetFolder, dataset: Dataset, plan: Plan, workers: in
     """Store every case; False, told on stderr, if some could not be."""
     from autobrats.preprocessing.dataset import preprocess_dataset
     from autobrats.preprocessing.store import CaseStore
+    from autobrats.reporting.progress_bar import ProgressBar
 
-    with _progress("Preprocessing") as on_progress:
+    with ProgressBar("Preprocessing") as on_progress:
         failures = preprocess_dataset(dataset, plan, CaseStore(folder.preprocessed), workers, on_progress)
     for failure in failures:
         print(f"Case {failure.case} could not be preprocessed: {failure.message}", file=sys.stderr)
@@ -394,23 +397,3 @@ def _preprocess(folder: DatasetFolder, dataset: Dataset, plan: Plan, workers: in
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
-
-
-class _progress:
-    """A progress bar on stderr, only in a terminal."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._bar.start()
-        task = self._bar.add_task(self.title)
-        return lambda done, total: self._bar.update(task, completed=done, total=total)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

@@ -63,9 +63,7 @@ class Trainer:
         check_patch_sizes(self.network, job.name, self.configuration)
         check_slice_axis(self.network, job.name, self.configuration)
         # Built once before the training, so that a wrong option is told now and not after it.
-        Postprocessor(
-            self.configuration.postprocessing, job.plan.convention, getattr(self.network, "slice_axis", None)
-        )
+        Postprocessor(self.configuration.postprocessing, job.plan.convention, getattr(self.network, "slice_axis", None))
         if self.device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
