@@ -30,6 +30,7 @@ benchmark: .venv/.installed
 	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/planning.py $(AUTOBRATS_REALDATA)/Dataset004_Hippocampus
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/postprocessing.py $(AUTOBRATS_REALDATA)/brats_full/BraTS2021
 
 # A plain MONAI U-Net beside a fold that was trained: WORKSPACE and MINUTES say which and how long.
 WORKSPACE ?= autobrats_workspace
