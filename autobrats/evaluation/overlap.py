@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autobrats.dataset.conventions import Convention
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -49,6 +51,12 @@ class Overlap:
             "specificity": _ratio(self.total - union, self.total - self.reference),
             "precision": _ratio(self.both, self.predicted),
         }
+
+
+def region_dice(prediction: np.ndarray, reference: np.ndarray, convention: Convention) -> dict[str, float]:
+    """Dice of every region of two label maps of the same shape; a region that is absent in both has 1."""
+    pairs = zip(convention.to_regions(prediction) > 0, convention.to_regions(reference) > 0, strict=True)
+    return {region: Overlap.of(*pair).metrics()["dice"] for region, pair in zip(convention.regions, pairs, strict=True)}
 
 
 def _ratio(part: int, whole: int) -> float:

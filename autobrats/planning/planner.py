@@ -191,14 +191,13 @@ class Planner(DatasetPlanner):
         self.ladder = self._ladder(len(names))
         budget_s = self._seconds_a_fold()
         is_here = self.device_type == self.wishes.device.type
-        self.cases = self.wishes.training_cases or max(1, round(0.8 * len(self.fingerprint.cases)))
         chosen = NetworkSearch(
             volume=[voxels * before / after for voxels, before, after in sides],
             spacing_mm=self.preprocessing.spacing_mm,
             in_channels=len(self.modalities),
             out_channels=len(names),
             loss=functools.partial(build_loss, self.recipe.loss, self.output, self.dataset.convention, {}),
-            cases=self.cases,
+            cases=self.training_cases,
             device=self.wishes.device,
             device_type=self.device_type,
             memory_gib=self._memory_gib(),
@@ -213,7 +212,7 @@ class Planner(DatasetPlanner):
 
     def decide_training(self, chosen: Candidate) -> Training:
         """Iterations, epochs, averaging."""
-        one_pass = math.ceil(self.cases / chosen.pool[0].batch_size)
+        one_pass = math.ceil(self.training_cases / chosen.pool[0].batch_size)
         budget_s = self._seconds_a_fold()
         affordable = chosen.iterations or GPU_ITERATIONS
         an_epoch = 250 if self.device_type != "cpu" else min(250, max(10, one_pass, affordable // 30))
@@ -263,6 +262,11 @@ class Planner(DatasetPlanner):
         return next(iter(proposed)) if len(proposed) == 1 else None
 
     # How the network and the patch are found.
+
+    @property
+    def training_cases(self) -> int:
+        """Of a fold."""
+        return self.wishes.training_cases or max(1, round(0.8 * len(self.fingerprint.cases)))
 
     def _ladder(self, out_channels: int) -> Sequence[Rung]:
         """The sizes of the recipe's network, or of the default's."""

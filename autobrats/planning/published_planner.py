@@ -31,7 +31,6 @@ class PublishedPlanner(Planner):
     def decide_network_and_patch(self) -> Candidate:
         """The published network and pool; what they take of the memory is told, not bounded."""
         published, network = self._published()
-        self.cases = self.wishes.training_cases or max(1, round(0.8 * len(self.fingerprint.cases)))
         self.ladder = [self._rung(network)]
         pool = [self._with_memory(network, entry) for entry in published.pool]
         self.why["network"] = "As published, whatever the machine."
@@ -46,7 +45,7 @@ class PublishedPlanner(Planner):
         """The published number of epochs; an epoch draws as many samples as there are training cases."""
         published, _ = self._published()
         batch = sum(entry.batch_size for entry in chosen.pool) / len(chosen.pool)
-        an_epoch = max(1, math.ceil(self.cases / batch))
+        an_epoch = max(1, math.ceil(self.training_cases / batch))
         epochs = self.wishes.epochs or published.epochs
         told = "as asked" if self.wishes.epochs is not None else "as published"
         self.why["iterations"] = f"{epochs} epochs, {told}, each of as many samples as there are training cases."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +62,7 @@ def preprocess_dataset(
     Returns:
         The cases that failed; the others are stored.
     """
-    jobs = []
-    for case in dataset.cases:
-        made_from = fingerprint_of_sources(case, plan)
-        if made_from is None or not store.holds(case.name, made_from):
-            jobs.append(_job(case, plan, store, made_from or ""))
+    jobs = jobs_to_do(dataset.cases, plan, store)
     total = len(dataset.cases)
     done = total - len(jobs)
     report = on_progress or (lambda done, total: None)
@@ -78,6 +74,17 @@ def preprocess_dataset(
             failures.append(Failure(outcome.item.case.name, outcome.error, outcome.traceback))
         report(done, total)
     return failures
+
+
+def jobs_to_do(cases: Iterable[Case], plan: Plan, store: CaseStore) -> list[Job]:
+    """One job for every case that the store does not hold yet, or holds from other files or another plan."""
+    jobs = []
+    for case in cases:
+        made_from = fingerprint_of_sources(case, plan) or ""
+        if not store.holds(case.name, made_from):
+            job = Job(case, plan.modalities, plan.preprocessing, plan.convention, store.folder, made_from, plan.seed)
+            jobs.append(job)
+    return jobs
 
 
 def preprocess_case(job: Job) -> None:
@@ -128,10 +135,6 @@ def fingerprint_of_sources(case: Case, plan: Plan) -> str | None:
             return None
         facts[f"file {name}"] = [str(file.path), file.channel, status.st_size, status.st_mtime_ns]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _job(case: Case, plan: Plan, store: CaseStore, made_from: str) -> Job:
-    return Job(case, plan.modalities, plan.preprocessing, plan.convention, store.folder, made_from, plan.seed)
 
 
 def _describe(job: Job) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from autobrats.dataset.conventions import Convention
-from autobrats.evaluation.overlap import Overlap
+from autobrats.evaluation.overlap import region_dice
 from autobrats.networks.building import build_network
 from autobrats.networks.output import channel_names
 from autobrats.preprocessing.store import CaseStore
@@ -117,11 +117,10 @@ class Teacher:
 
 def agreement(names: Sequence[str], labels: CaseStore, before: CaseStore, convention: Convention) -> dict[str, float]:
     """Dice of the pseudo-labels of two rounds by region, averaged over the cases; absent in both is 1."""
-    dice = []
-    for name in names:
-        now, then = (convention.to_regions(np.asarray(store.mask(name)[:])) > 0 for store in (labels, before))
-        dice.append([Overlap.of(*pair).metrics()["dice"] for pair in zip(now, then, strict=True)])
-    return dict(zip(convention.regions, np.mean(dice, 0).tolist(), strict=True))
+    dice = [
+        region_dice(np.asarray(labels.mask(name)[:]), np.asarray(before.mask(name)[:]), convention) for name in names
+    ]
+    return {region: float(np.mean([of[region] for of in dice])) for region in convention.regions}
 
 
 def mean_volumes_ml(names: Sequence[str], labels: CaseStore, convention: Convention) -> dict[str, float]:

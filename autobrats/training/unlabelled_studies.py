@@ -17,7 +17,7 @@ from autobrats.dataset.integrity import check_study, expects_brains
 from autobrats.dataset.reading import read_studies
 from autobrats.errors import UserError
 from autobrats.plan import Plan
-from autobrats.preprocessing.dataset import Job, fingerprint_of_sources, preprocess_case
+from autobrats.preprocessing.dataset import Job, jobs_to_do, preprocess_case
 from autobrats.preprocessing.store import CaseStore
 from autobrats.workers import map_in_workers
 
@@ -87,13 +87,7 @@ def read_unlabelled(path: Path, plan: Plan, stores: Path, workers: int) -> Unlab
         if case.name in usable:
             raise UserError(f"Two studies in {path} are called {case.name}; give one of them another name.")
         usable[case.name] = case.model_copy(update={"mask": None})
-    jobs = []
-    for case in usable.values():
-        made_from = fingerprint_of_sources(case, plan) or ""
-        if not store.holds(case.name, made_from):
-            jobs.append(
-                Job(case, plan.modalities, plan.preprocessing, plan.convention, store.folder, made_from, plan.seed)
-            )
+    jobs = jobs_to_do(usable.values(), plan, store)
     if jobs:
         _log.info("Preprocessing %d unlabelled studies of %s.", len(jobs), path)
     for done in map_in_workers(_check_and_preprocess, jobs, workers=min(workers, len(jobs)), describe=_name_of):

@@ -15,7 +15,7 @@ from torch import nn
 
 from autobrats.evaluation.metrics_file import CaseMetrics, Metrics, build_metrics, write_metrics
 from autobrats.evaluation.out_of_fold import score_probabilities
-from autobrats.evaluation.overlap import Overlap
+from autobrats.evaluation.overlap import region_dice
 from autobrats.evaluation.probability_file import read_probabilities, write_probabilities
 from autobrats.files import read_json, write_json
 from autobrats.inference.postprocessor import Postprocessor
@@ -200,12 +200,7 @@ def _keep(job: TrainingJob, name: str, probabilities: np.ndarray, stage: int) ->
     if not job.configuration.postprocessing:
         return {}
     convention = job.plan.convention
-    predicted = convention.to_regions(convention.decide(probabilities)) > 0
-    true = convention.to_regions(np.asarray(job.store.mask(name)[:])) > 0
-    return {
-        region: Overlap.of(p, t).metrics()["dice"]
-        for region, p, t in zip(convention.regions, predicted, true, strict=True)
-    }
+    return region_dice(convention.decide(probabilities), np.asarray(job.store.mask(name)[:]), convention)
 
 
 def _score(job: TrainingJob, name: str) -> CaseMetrics:

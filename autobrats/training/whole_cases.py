@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from autobrats.evaluation.overlap import Overlap
+from autobrats.evaluation.overlap import region_dice
 from autobrats.inference.sliding_window import VolumePrediction, predict_volume
 from autobrats.networks.output import region_probabilities
 from autobrats.preprocessing.network_input import network_input
@@ -60,6 +60,4 @@ def case_dice(job: TrainingJob, network: nn.Module, name: str, left_out: int | N
     """
     convention = job.plan.convention
     labels = convention.decide(predict_case(job, network, case_images(job, name, left_out)).probabilities.numpy())
-    predicted = convention.to_regions(labels) > 0
-    true = convention.to_regions(np.asarray(job.store.mask(name)[:])) > 0
-    return float(np.mean([Overlap.of(p, t).metrics()["dice"] for p, t in zip(predicted, true, strict=True)]))
+    return float(np.mean(list(region_dice(labels, np.asarray(job.store.mask(name)[:]), convention).values())))

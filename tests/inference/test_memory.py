@@ -9,22 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_dataset import tiny_configuration
 
 from autobrats.dataset.known_conventions import KNOWN
 from autobrats.inference.model_folder import TrainedNetwork, write_model_folder
 from autobrats.networks.building import build_network
 from autobrats.phantoms.folder import write_dataset
-from autobrats.plan import (
-    Augmentation,
-    Configuration,
-    Inference,
-    Normalisation,
-    Part,
-    PatchBatch,
-    Plan,
-    Preprocessing,
-    Training,
-)
+from autobrats.plan import Inference, Normalisation, PatchBatch, Plan, Preprocessing
 from autobrats.planning.network_sizes import standard_network
 from autobrats.training.checkpoints import save_weights
 
@@ -60,20 +51,11 @@ def write_model(folder: Path) -> Path:
             crop_to_brain=True, spacing_mm=(1, 1, 1), normalisation={m: Normalisation() for m in MODALITIES}
         ),
         configurations={
-            "3d_fullres": Configuration(
-                recipe="default",
-                modalities=MODALITIES,
-                output="regions",
-                pool=[PatchBatch(patch_size=(64, 64, 64), batch_size=1)],
+            "3d_fullres": tiny_configuration(
+                MODALITIES,
+                "regions",
                 network=part,
-                loss=Part(name="dice_cross_entropy"),
-                region_weights={},
-                sampler=Part(name="foreground"),
-                augmentation=Augmentation(),
-                optimiser=Part(name="adamw"),
-                schedule=Part(name="polynomial"),
-                trainer=Part(name="trainer"),
-                training=Training(iterations=1, iterations_per_epoch=1),
+                pool=[PatchBatch(patch_size=(64, 64, 64), batch_size=1)],
                 inference=Inference(patch_size=(64, 64, 64), overlap=0.25),
             )
         },
