@@ -31,10 +31,13 @@ class Convention(BaseModel):
 
     def to_regions(self, labels: np.ndarray) -> np.ndarray:
         """Regions of a label map: uint8, shape (region, \\*labels.shape)."""
-        table = np.zeros((len(self.regions), 256), np.uint8)
-        for row, integers in zip(table, self.regions.values(), strict=True):
-            row[integers] = 1
-        return table[:, labels]
+        # Comparisons take a fraction of a lookup table's time.
+        members = {integer: labels == integer for integers in self.regions.values() for integer in integers}
+        regions = np.zeros((len(self.regions), *labels.shape), np.uint8)
+        for region, integers in zip(regions, self.regions.values(), strict=True):
+            for integer in integers:
+                region |= members[integer]
+        return regions
 
     def to_labels(self, regions: np.ndarray) -> np.ndarray:
         """The label map, uint8, that belongs to boolean regions of shape (region, ...)."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from autobrats.dataset.background import bounding_slices
 from autobrats.dataset.conventions import Convention
+from autobrats.evaluation.lesions import LesionRules, score_lesions
 from autobrats.evaluation.overlap import Overlap
 from autobrats.evaluation.surface import Percentile, surface_distances
 
@@ -20,11 +21,12 @@ METRICS = (
     "precision",
     "hd95",
     "hd",
+    "nsd",
     "volume_ml",
     "reference_volume_ml",
     "volume_error_ml",
 )
-"""Dice to precision in 0..1, hd95 and hd in mm, volumes in ml (the error is prediction minus reference)."""
+"""Dice to precision and nsd in 0..1, hd95 and hd in mm, volumes in ml (the error is prediction minus reference)."""
 
 Absent = Literal["brats", "infinite", "excluded"]
 """The Hausdorff distances of a region that only one of prediction and reference has."""
@@ -45,6 +47,8 @@ def score_case(
     *,
     absent: Absent = "brats",
     percentile: Percentile = "directed",
+    tolerance_mm: float = 1.0,
+    lesions: LesionRules | None = None,
 ) -> dict[str, dict[str, float]]:
     """Score a predicted label map against the reference, region by region.
 
@@ -55,9 +59,12 @@ def score_case(
         spacing_mm: along (z, y, x).
         absent: what HD95 and HD are if one of the two lacks the region. If both lack it they are 0, and Dice is 1.
         percentile: the definition of HD95.
+        tolerance_mm: of the normalised surface Dice.
+        lesions: the rules of lesion-wise scores; None leaves these out.
 
     Returns:
-        ``{region: {metric: value}}`` with the keys of :data:`METRICS`; NaN where a metric is not defined.
+        ``{region: {metric: value}}`` with the keys of :data:`METRICS`, and with ``lesions`` those of
+        :data:`autobrats.evaluation.lesions.LESION_METRICS`; NaN where a metric is not defined.
 
     Raises:
         ValueError: if the shapes differ.
@@ -79,6 +86,8 @@ def score_case(
             total_voxels=total,
             absent=absent,
             percentile=percentile,
+            tolerance_mm=tolerance_mm,
+            lesions=lesions,
         )
         for region, integers in convention.regions.items()
     }
@@ -92,6 +101,8 @@ def score_region(
     total_voxels: int | None = None,
     absent: Absent = "brats",
     percentile: Percentile = "directed",
+    tolerance_mm: float = 1.0,
+    lesions: LesionRules | None = None,
 ) -> dict[str, float]:
     """Every metric of two boolean masks, shape (z, y, x), which may be crops of a volume of ``total_voxels``."""
     overlap = Overlap.of(prediction, reference, total_voxels)
@@ -100,12 +111,17 @@ def score_region(
         distances = surface_distances(prediction, reference, spacing_mm)
         scores["hd95"] = distances.hausdorff(95, percentile)
         scores["hd"] = distances.hausdorff(100)
+        scores["nsd"] = distances.surface_dice(tolerance_mm)
     else:
-        scores["hd95"] = scores["hd"] = ABSENT_MM[absent] if overlap.predicted or overlap.reference else 0.0
+        is_absent = not overlap.predicted and not overlap.reference
+        scores["hd95"] = scores["hd"] = 0.0 if is_absent else ABSENT_MM[absent]
+        scores["nsd"] = float(is_absent)
     voxel_ml = math.prod(spacing_mm) / 1000
     scores["volume_ml"] = overlap.predicted * voxel_ml
     scores["reference_volume_ml"] = overlap.reference * voxel_ml
     scores["volume_error_ml"] = (overlap.predicted - overlap.reference) * voxel_ml
+    if lesions is not None:
+        scores.update(score_lesions(prediction, reference, spacing_mm, lesions, percentile=percentile))
     return scores
 
 

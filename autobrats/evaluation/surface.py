@@ -1,4 +1,4 @@
-"""Distances between the surfaces of two masks: Hausdorff distances in mm.
+"""Distances between the surfaces of two masks: Hausdorff distances in mm and surface Dice.
 
 A mask's surface is what one erosion with the six-neighbourhood takes away, the outside of the volume counting as
 background, as in medpy and MONAI.
@@ -7,6 +7,7 @@ background, as in medpy and MONAI.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -23,8 +24,14 @@ Percentile = Literal["directed", "pooled"]
 quantile; also the code of BraTS 2023 and MONAI. ``pooled``: the percentile of both sets together (medpy).
 """
 
-_VOXELS_PER_POINT = 8
-"""A search tree costs about as much for one surface point as two distance maps for eight voxels (measured)."""
+_CLOSE_BY = 2.0
+"""A nearest voxel within so many voxels (their geometric mean size) is looked up among some 30 neighbours."""
+
+_VOXELS_PER_POINT = 30
+"""Searching one far point's neighbour in a tree costs about as much as a distance map of thirty voxels (measured)."""
+
+_ROUNDING = 1e-6
+"""A distance that exceeds the tolerance by no more than this share does so by rounding (one voxel of 1.3 mm)."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,20 @@ class SurfaceDistances:
         if definition == "pooled":
             return float(np.percentile(np.concatenate([self.to_reference, self.to_prediction]), percentile))
         return float(max(np.percentile(self.to_reference, percentile), np.percentile(self.to_prediction, percentile)))
+
+    def surface_dice(self, tolerance_mm: float) -> float:
+        """Normalised surface Dice: the share of both surfaces that is no farther than the tolerance from the other.
+
+        Nikolov et al. 2021 (doi:10.2196/26151), with a surface's area taken as its number of voxels, as in MONAI.
+
+        Raises:
+            ValueError: if the tolerance is negative.
+        """
+        if tolerance_mm < 0:
+            raise ValueError(f"the tolerance must not be negative: {tolerance_mm} mm")
+        limit = tolerance_mm * (1 + _ROUNDING)
+        near = np.count_nonzero(self.to_reference <= limit) + np.count_nonzero(self.to_prediction <= limit)
+        return float(near / (len(self.to_reference) + len(self.to_prediction)))
 
 
 def surface(mask: np.ndarray) -> np.ndarray:
@@ -71,40 +92,65 @@ def surface_distances(
     if box is None or not prediction.any() or not reference.any():
         raise ValueError("an empty mask has no surface")
     predicted, referred = surface(prediction[box]), surface(reference[box])
-    points = int(np.count_nonzero(predicted)) + int(np.count_nonzero(referred))
-    directed = _by_maps if points * _VOXELS_PER_POINT > predicted.size else _by_trees
-    return directed(predicted, referred, spacing_mm)
-
-
-def _by_maps(prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, float, float]) -> SurfaceDistances:
-    """Distances read from exact Euclidean distance maps; the cost grows with the box."""
     return SurfaceDistances(
-        to_reference=edt(~reference, anisotropy=spacing_mm)[prediction],
-        to_prediction=edt(~prediction, anisotropy=spacing_mm)[reference],
+        to_reference=_nearest(predicted, referred, spacing_mm),
+        to_prediction=_nearest(referred, predicted, spacing_mm),
     )
 
 
-def _by_trees(
-    prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, float, float]
-) -> SurfaceDistances:
-    """Distances from nearest-neighbour searches; the cost grows with the surfaces that do not coincide."""
-    apart = prediction ^ reference
-    predicted, referred = _points(prediction, spacing_mm), _points(reference, spacing_mm)
-    return SurfaceDistances(
-        to_reference=_nearest(predicted, apart[prediction], referred),
-        to_prediction=_nearest(referred, apart[reference], predicted),
-    )
+def distances_of_points(prediction: np.ndarray, reference: np.ndarray) -> SurfaceDistances:
+    """Both directed sets of distances of two surfaces given as :func:`positions`, shape (points, 3), none empty."""
+    return SurfaceDistances(to_reference=_search(prediction, reference), to_prediction=_search(reference, prediction))
 
 
-def _points(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+def positions(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
     """Positions in mm of the true voxels, shape (points, 3), in the order of boolean indexing."""
-    return np.argwhere(mask) * np.asarray(spacing_mm, np.float64)
+    return _indices(mask) * np.asarray(spacing_mm, np.float64)
 
 
-def _nearest(points: np.ndarray, apart: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distance of each point to the nearest of the others; 0 where a point is not ``apart`` from them."""
-    distances = np.zeros(len(points))
-    if apart.any():
-        tree = cKDTree(others, balanced_tree=False, compact_nodes=False)
-        distances[apart] = tree.query(points[apart])[0]
+def _nearest(points: np.ndarray, others: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """Distance in mm of each true voxel of ``points`` to the nearest of ``others``, in the order of boolean indexing.
+
+    The neighbours of all points are looked up, the nearest first; who has none close by is searched for.
+    """
+    neighbours = _neighbours(*spacing_mm)
+    reach = neighbours.max(axis=0)
+    padded = np.pad(others, [(width, width) for width in reach])
+    strides = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
+    indices = _indices(points)
+    spots, rest = (indices + reach) @ strides, np.arange(len(indices))
+    distances = np.empty(len(indices))
+    lengths = np.linalg.norm(neighbours * np.asarray(spacing_mm, np.float64), axis=1)
+    for step, length in zip(neighbours @ strides, lengths, strict=True):
+        found = padded.ravel()[spots + step]
+        distances[rest[found]] = length
+        spots, rest = spots[~found], rest[~found]
+        if not len(rest):
+            return distances
+    if len(rest) * _VOXELS_PER_POINT > others.size:
+        distances[rest] = edt(~others, anisotropy=spacing_mm)[tuple(indices[rest].T)]
+    else:
+        distances[rest] = _search(indices[rest] * np.asarray(spacing_mm, np.float64), positions(others, spacing_mm))
     return distances
+
+
+@lru_cache(maxsize=64)
+def _neighbours(*spacing_mm: float) -> np.ndarray:
+    """All offsets in voxels, shape (offsets, 3), within :data:`_CLOSE_BY`, the nearest first; (0, 0, 0) leads."""
+    spacing = np.asarray(spacing_mm, np.float64)
+    radius = _CLOSE_BY * np.cbrt(spacing.prod())
+    reach = np.floor(radius / spacing).astype(int)
+    offsets = np.indices(2 * reach + 1).reshape(3, -1).T - reach
+    lengths = np.linalg.norm(offsets * spacing, axis=1)
+    order = np.argsort(lengths, kind="stable")
+    return offsets[order[lengths[order] <= radius]]
+
+
+def _search(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Distance of each point to the nearest of the others, both in mm, shape (points, 3)."""
+    return np.asarray(cKDTree(others, balanced_tree=False, compact_nodes=False).query(points)[0])
+
+
+def _indices(mask: np.ndarray) -> np.ndarray:
+    """What argwhere gives, in a third of its time."""
+    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=1)

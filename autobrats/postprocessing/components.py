@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import cc3d
 import numpy as np
 
 from autobrats.dataset.background import bounding_slices
+from autobrats.dataset.connected_components import connected_components
 from autobrats.postprocessing.context import PostprocessingContext
 
 
@@ -84,7 +84,7 @@ class ConnectedComponents:
 
     def _removed(self, mask: np.ndarray, min_voxels: float) -> np.ndarray:
         """The voxels of a mask, (z, y, x), whose components do not stay; the mask has some."""
-        components = cc3d.connected_components(mask, connectivity=self.connectivity)
+        components = connected_components(mask, self.connectivity)
         sizes = np.bincount(components.ravel())
         sizes[0] = 0
         stays = (sizes >= min_voxels) & (sizes >= self.min_share * sizes.max())

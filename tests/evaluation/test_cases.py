@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autobrats.dataset.background import bounding_slices
 from autobrats.dataset.conventions import Convention
 from autobrats.evaluation.cases import METRICS, score_case, score_region
 
@@ -35,6 +36,10 @@ def test_known_answers() -> None:
     assert scores["WT"]["specificity"] == pytest.approx((1000 - 80) / (1000 - 64))
     assert scores["ET"]["dice"] == scores["TC"]["dice"] == 0.5
     assert scores["WT"]["hd95"] == scores["WT"]["hd"] == 1.5
+    # Of a surface's 56 voxels 36 are on both, 4 inside the other mask 1 mm from its surface, 16 outside 1.5 mm from it.
+    assert scores["WT"]["nsd"] == pytest.approx(40 / 56)
+    assert scores["ET"]["nsd"] == 0.5
+    assert score_case(prediction, reference, BRATS, (2.0, 1.0, 1.5), tolerance_mm=1.5)["WT"]["nsd"] == 1
     assert scores["ET"]["reference_volume_ml"] == scores["ET"]["volume_ml"] == pytest.approx(0.024)
     assert scores["ET"]["volume_error_ml"] == 0
 
@@ -50,7 +55,7 @@ def test_the_volume_error_has_a_sign() -> None:
 def test_a_region_absent_from_both_is_perfect() -> None:
     empty = np.zeros((5, 5, 5), np.uint8)
     for scores in score_case(empty, empty, BRATS, MM).values():
-        assert scores["dice"] == scores["sensitivity"] == scores["specificity"] == 1
+        assert scores["dice"] == scores["sensitivity"] == scores["specificity"] == scores["nsd"] == 1
         assert scores["hd95"] == scores["hd"] == scores["volume_ml"] == 0
 
 
@@ -63,7 +68,7 @@ def test_a_region_absent_from_one(absent: str, expected: float) -> None:
     missed = score_case(edema, enhancing, BRATS, MM, absent=absent)["ET"]
     invented = score_case(enhancing, edema, BRATS, MM, absent=absent)["ET"]
     for scores in (missed, invented):
-        assert scores["dice"] == 0
+        assert scores["dice"] == scores["nsd"] == 0
         assert scores["hd95"] == pytest.approx(expected, abs=1e-5, nan_ok=True)
         assert scores["hd"] == pytest.approx(expected, abs=1e-5, nan_ok=True)
     assert missed["sensitivity"] == 0 and math.isnan(missed["precision"])
@@ -104,7 +109,7 @@ def test_real_pairs_agree_with_monai_and_medpy(realdata: Path) -> None:
     import nibabel
     import torch
     from medpy.metric import binary
-    from monai.metrics import DiceMetric, compute_hausdorff_distance
+    from monai.metrics import DiceMetric, compute_hausdorff_distance, compute_surface_dice
 
     for file in sorted((realdata / "real_predictions").glob("*_prediction.nii.gz"))[3:5]:
         image = nibabel.load(file)
@@ -118,8 +123,11 @@ def test_real_pairs_agree_with_monai_and_medpy(realdata: Path) -> None:
         hd95 = compute_hausdorff_distance(*tensors, include_background=True, percentile=95, spacing=(z, y, x))[
             0
         ].tolist()
+        nsd = compute_surface_dice(*tensors, [1.2] * 3, include_background=True, spacing=(z, y, x))[0].tolist()
+        within = score_case(labels[0], labels[1], BRATS, (z, y, x), tolerance_mm=1.2, percentile="pooled")
         for channel, region in enumerate(BRATS.regions):
             assert scores[region]["dice"] == pytest.approx(dice[channel], abs=1e-6)
+            assert within[region]["nsd"] == pytest.approx(nsd[channel], abs=1e-6)
             assert scores[region]["hd95"] == pytest.approx(hd95[channel], rel=1e-5)
         wt = (masks[0][0], masks[1][0])
         for metric, reference in (
@@ -129,4 +137,9 @@ def test_real_pairs_agree_with_monai_and_medpy(realdata: Path) -> None:
             ("precision", binary.precision),
         ):
             assert scores["WT"][metric] == pytest.approx(reference(*wt))
+        assert scores["WT"]["dice"] == pytest.approx(binary.dc(*wt))
+        box = bounding_slices(wt[0] | wt[1])
+        assert box is not None
+        wt = (wt[0][box], wt[1][box])  # medpy looks at the whole volume otherwise
         assert scores["WT"]["hd"] == pytest.approx(binary.hd(*wt, voxelspacing=(z, y, x)))
+        assert within["WT"]["hd95"] == pytest.approx(binary.hd95(*wt, voxelspacing=(z, y, x)))

@@ -47,7 +47,7 @@ KINDS = ["one voxel each", "one voxel in a block", "full", "full against one vox
 def assert_agrees_with_references(prediction: np.ndarray, reference: np.ndarray) -> None:
     torch = pytest.importorskip("torch")
     from medpy.metric import binary
-    from monai.metrics import compute_hausdorff_distance
+    from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
     distances = surface_distances(prediction, reference, ANISOTROPIC)
     tensors = [torch.from_numpy(mask)[None, None] for mask in (prediction, reference)]
@@ -56,6 +56,9 @@ def assert_agrees_with_references(prediction: np.ndarray, reference: np.ndarray)
             *tensors, include_background=True, percentile=percentile, spacing=ANISOTROPIC
         )
         assert distances.hausdorff(percentile or 100) == pytest.approx(float(monai), rel=1e-5)
+    for tolerance in (0.0, 0.7, 1.0, 1.3, 3.0, 6.0):  # some of them distances that occur
+        monai = compute_surface_dice(*tensors, [tolerance], include_background=True, spacing=ANISOTROPIC)
+        assert distances.surface_dice(tolerance) == pytest.approx(float(monai), abs=1e-6)
     assert distances.hausdorff() == pytest.approx(binary.hd(prediction, reference, ANISOTROPIC))
     pooled = binary.hd95(prediction, reference, ANISOTROPIC)
     assert distances.hausdorff(95, "pooled") == pytest.approx(pooled, rel=1e-6, abs=1e-6)
@@ -99,6 +102,26 @@ def test_directed_and_pooled_differ_where_one_surface_is_small() -> None:
     distances = surface_distances(prediction, reference, (1.0, 1.0, 1.0))
     assert distances.hausdorff(95) == pytest.approx(np.percentile(np.arange(30), 95))
     assert distances.hausdorff(95, "pooled") == pytest.approx(np.percentile([0, *range(30)], 95))
+
+
+def test_surface_dice_by_hand() -> None:
+    """Rods of 6 and 9 voxels along x, of which 6 coincide: three voxels are 1.3, 2.6 and 3.9 mm away."""
+    prediction, reference = np.zeros((2, 3, 3, 12), bool)
+    prediction[1, 1, 2:8] = reference[1, 1, 2:11] = True
+    distances = surface_distances(prediction, reference, ANISOTROPIC)
+    shares = [distances.surface_dice(tolerance) for tolerance in (0, 1.29, 1.3, 2.6, 3.9)]
+    assert shares == pytest.approx([12 / 15, 12 / 15, 13 / 15, 14 / 15, 1])
+    with pytest.raises(ValueError, match="tolerance must not be negative: -1 mm"):
+        distances.surface_dice(-1)
+
+
+def test_the_distances_of_points_are_those_of_the_masks() -> None:
+    prediction, reference = blobs(5)
+    points = [surface.positions(surface.surface(mask), ANISOTROPIC) for mask in (prediction, reference)]
+    found = surface.distances_of_points(*points)
+    expected = surface_distances(prediction, reference, ANISOTROPIC)
+    np.testing.assert_allclose(found.to_reference, expected.to_reference, rtol=1e-5)
+    np.testing.assert_allclose(found.to_prediction, expected.to_prediction, rtol=1e-5)
 
 
 def test_swapping_the_masks_swaps_the_directions() -> None:
