@@ -72,7 +72,8 @@ def with_interval(summary: Summary | None, digits: int = 3) -> str | None:
     mean = f"{summary.mean:.{digits}f}"
     if summary.low is None or summary.high is None:
         return mean
-    return f"{mean} ({summary.low:.{digits}f}-{summary.high:.{digits}f})"
+    to = " to " if summary.low < 0 else "-"
+    return f"{mean} ({summary.low:.{digits}f}{to}{summary.high:.{digits}f})"
 
 
 def print_scores(metrics: Mapping[str, Metrics], *, title: str = "", file: TextIO | None = None) -> None:
@@ -121,7 +122,7 @@ def fold_list(folds: Sequence[int | str]) -> str:
     return ", ".join(map(str, folds))
 
 
-_NUMERIC = re.compile(r"[-+−]?[\d.]+([ (/%].*)?|-( / .*)?")
+_NUMERIC = re.compile(r"[-+−<]?[\d.]+([ (/%].*)?|-( / .*)?")
 """A number, perhaps with a unit, an interval or further numbers behind it; or the dash of a missing one."""
 
 
