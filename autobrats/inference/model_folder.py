@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from autobrats import __version__
 from autobrats.errors import UserError
 from autobrats.files import read_json, read_model, write_json
+from autobrats.inference.combination import Combination
 from autobrats.plan import Part, Plan, Probability
 
 BEST_CONFIG = "best_config.json"
@@ -49,6 +51,16 @@ class Member(BaseModel):
         return value
 
 
+class Cost(BaseModel):
+    """What predicting one study took."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds_per_case: float
+    memory_gib: float
+    device: str
+
+
 class BestConfig(BaseModel):
     """best_config.json."""
 
@@ -60,10 +72,18 @@ class BestConfig(BaseModel):
     members: list[Member] = Field(min_length=1)
     threshold: Probability = 0.5
     """A voxel belongs to a region if its probability is above this."""
+    combination: Combination = "mean"
+    """Of the configurations; the members of one are averaged."""
     postprocessing: list[Part] = Field(default_factory=list)
-    """Steps after those of each configuration, on the average of all members."""
+    """Steps after those of each configuration, on the combination of all members on the study's own grid."""
     expected: dict[str, Any] = Field(default_factory=dict)
-    """Out-of-fold scores with intervals: what to expect of new studies like the training's."""
+    """Nested scores with intervals: what to expect of new studies like the training's."""
+    best_single: dict[str, Any] | None = None
+    """The best configuration by itself, and its out-of-fold mean Dice."""
+    tuning: str | None = None
+    """What the tuning of the postprocessing found, in a sentence."""
+    cost: Cost | None = None
+    """Of predicting a study, as measured where the model was made."""
     missing_modality_dice: dict[str, float] | None = None
     """Mean out-of-fold Dice over the regions when that modality is missing."""
     sha256: dict[str, str] = Field(default_factory=dict)
@@ -103,6 +123,10 @@ def write_model_folder(
     missing_modality_dice: Mapping[str, float] | None = None,
     threshold: float = 0.5,
     postprocessing: Sequence[Part] = (),
+    combination: Combination = "mean",
+    best_single: Mapping[str, Any] | None = None,
+    tuning: str | None = None,
+    cost: Cost | None = None,
 ) -> ModelFolder:
     """Write a model folder beside ``folder`` and swap it in when it is whole.
 
@@ -114,11 +138,8 @@ def write_model_folder(
     folder = Path(folder).absolute()
     if folder.exists() and not (folder / BEST_CONFIG).is_file() and (folder.is_file() or any(folder.iterdir())):
         raise UserError(f"{folder} is not a model folder and is not replaced; choose another place.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    new, old = (folder.with_name(f".{folder.name}.{token}.{state}") for state in ("new", "old"))
-    try:
-        (new / "weights").mkdir(parents=True)
+    with swapped_in(folder) as new:
+        (new / "weights").mkdir()
         write_json(new / PLAN, plan)
         if metrics is not None:
             write_json(new / METRICS, metrics if isinstance(metrics, BaseModel) else dict(metrics))
@@ -142,12 +163,28 @@ def write_model_folder(
             dataset=plan.dataset,
             members=members,
             threshold=threshold,
+            combination=combination,
             postprocessing=list(postprocessing),
+            best_single=None if best_single is None else dict(best_single),
+            tuning=tuning,
+            cost=cost,
             expected=dict(expected or {}),
             missing_modality_dice=None if missing_modality_dice is None else dict(missing_modality_dice),
             sha256={name: _sha256(new / name) for name in (PLAN, METRICS) if (new / name).is_file()},
         )
         write_json(new / BEST_CONFIG, best_config)
+    return ModelFolder(folder, best_config, plan)
+
+
+@contextmanager
+def swapped_in(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``folder``, which takes its place when the block ends well; else nothing is left of it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(4)
+    new, old = (folder.with_name(f".{folder.name}.{token}.{state}") for state in ("new", "old"))
+    try:
+        new.mkdir()
+        yield new
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -156,16 +193,14 @@ def write_model_folder(
         if old.exists() and not folder.exists():
             old.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
-    return ModelFolder(folder, best_config, plan)
 
 
-def read_model_folder(folder: Path) -> ModelFolder:
-    """Read a model folder and check that every file is there and unchanged.
+def read_best_config(folder: Path) -> BestConfig:
+    """Read best_config.json of a model folder.
 
     Raises:
-        UserError: if it is not a model folder, of a newer format, incomplete or changed.
+        UserError: if it is not there, not ours, or of a newer format.
     """
-    folder = Path(folder)
     file = folder / BEST_CONFIG
     if not file.is_file():
         raise UserError(
@@ -181,19 +216,31 @@ def read_model_folder(folder: Path) -> ModelFolder:
             f"{file} has format {version}, and this autobrats ({__version__}) reads {FORMAT_VERSION}: "
             f"update autobrats to {writer} or newer."
         )
-    best_config = read_model(file, BestConfig)
+    return read_model(file, BestConfig)
+
+
+def read_model_folder(folder: Path) -> ModelFolder:
+    """Read a model folder and check that every file is there and unchanged.
+
+    Raises:
+        UserError: if it is not a model folder, of a newer format, incomplete or changed.
+    """
+    folder = Path(folder)
+    best_config = read_best_config(folder)
     for name, sha256 in [*best_config.sha256.items(), *((m.weights, m.sha256) for m in best_config.members)]:
         if not (folder / name).is_file():
             raise UserError(f"The model folder {folder} is incomplete: {name} is missing; copy the whole folder.")
         if _sha256(folder / name) != sha256:
             raise UserError(
                 f"{folder / name} is not the file that belongs to this model: "
-                "copy the folder again, or write it anew with autobrats_find_best_config."
+                "copy the model again, or write it anew with autobrats_find_best_config."
             )
     plan = read_model(folder / PLAN, Plan)
     for member in best_config.members:
         if member.configuration not in plan.configurations:
-            raise UserError(f"{folder / PLAN} has no configuration '{member.configuration}', which {file} names.")
+            raise UserError(
+                f"{folder / PLAN} has no configuration '{member.configuration}', which {BEST_CONFIG} names."
+            )
     return ModelFolder(folder, best_config, plan)
 
 

@@ -1,0 +1,99 @@
+"""autobrats_export: pack a model folder into one file that another machine can import."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autobrats.commands.running import add_dataset_arguments, new_parser, run
+
+if TYPE_CHECKING:
+    from autobrats.inference.model_folder import ModelFolder
+
+_EPILOG = """\
+examples:
+  autobrats_export -o glioma.zip                    the model of the workspace's dataset
+  autobrats_export MODEL_FOLDER -o glioma.zip       any model folder
+  autobrats_export -o glioma.zip --with-cases       with the scores of every case, by its name
+
+The names of your cases and patients do not leave unless you say --with-cases.
+On the other machine: autobrats_import glioma.zip
+"""
+
+
+def new_export_parser() -> argparse.ArgumentParser:
+    """The arguments of autobrats_export."""
+    parser = new_parser(
+        "autobrats_export",
+        "Pack a model into one zip file, for autobrats_import on another machine.",
+        _EPILOG,
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        type=Path,
+        help="model folder (default: the dataset's in the workspace)",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip", help="where to write")
+    parser.add_argument(
+        "--with-cases",
+        action="store_true",
+        help="also metrics.json: the scores of every training case, by the names of case and patient (default: without)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE.zip if it exists")
+    add_dataset_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    return run(new_export_parser(), _export, argv)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from autobrats.inference.model_archive import export_model, needed_packages
+
+    archive = arguments.output
+    model = export_model(_model_folder(arguments), archive, with_cases=arguments.with_cases, replace=arguments.force)
+    members = model.best_config.members
+    print(f"{archive}: {archive.stat().st_size / 2**20:.1f} MiB, dataset name '{model.best_config.dataset}'")
+    print(
+        f"{len(members)} network{'s'[: len(members) != 1]}: "
+        + ", ".join(f"{m.configuration} fold {m.fold}" for m in members)
+    )
+    _say_what_of_the_cases(model, arguments.with_cases)
+    for package, parts in needed_packages(model).items():
+        print(f"The other machine also needs the package {package}, which is not inside: {', '.join(parts)}.")
+    print(f"On the other machine:\n  autobrats_import {shlex.quote(archive.name)}")
+    return 0
+
+
+def _model_folder(arguments: argparse.Namespace) -> Path:
+    from autobrats.errors import UserError
+    from autobrats.workspace import Workspace
+
+    if arguments.model is not None:
+        return arguments.model
+    dataset = Workspace.locate(arguments.workspace).dataset(arguments.dataset)
+    if not dataset.model.is_dir():
+        raise UserError(
+            f"The dataset {dataset.name} has no model folder yet; run autobrats_find_best_config, or name a model folder."
+        )
+    return dataset.model
+
+
+def _say_what_of_the_cases(model: ModelFolder, with_cases: bool) -> None:
+    from autobrats.inference.model_folder import METRICS
+
+    if METRICS not in model.best_config.sha256:
+        return
+    if with_cases:
+        print("Inside are the names and scores of all training cases and patients (metrics.json).")
+    else:
+        print(
+            "Left out: the scores case by case, with the names of cases and patients (metrics.json); --with-cases adds them."
+        )
