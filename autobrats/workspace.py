@@ -56,6 +56,21 @@ class DatasetFolder:
         return self.runs / configuration / f"fold_{fold}"
 
     @property
+    def tuning(self) -> Path:
+        """The Optuna studies of the dataset, and what came out of them."""
+        return self.path / "tuning"
+
+    @property
+    def race_file(self) -> Path:
+        """Who left the race of the configurations when, and why."""
+        return self.path / "race.json"
+
+    @property
+    def report_file(self) -> Path:
+        """The page that find_best_config writes for people."""
+        return self.path / "report.html"
+
+    @property
     def model(self) -> Path:
         """The model folder that find_best_config writes and predict reads by default."""
         return self.path / "model"

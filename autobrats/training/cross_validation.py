@@ -1,14 +1,11 @@
-"""Training several folds, one after the other, within one budget."""
+"""The folds of a planned dataset: what each is trained on, and training them one after the other within one budget."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +14,21 @@ import torch
 from autobrats import registry
 from autobrats.dataset.cases import Dataset
 from autobrats.dataset.volumes import study_memory_gib
-from autobrats.devices import machine_facts
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import Metrics, read_metrics
-from autobrats.files import read_model, write_json
+from autobrats.files import read_model
 from autobrats.plan import Configuration, Plan
 from autobrats.planning.splits import Splits, in_no_fold, read_splits
 from autobrats.preprocessing.dataset import is_preprocessed
 from autobrats.preprocessing.store import CaseStore
-from autobrats.training.checkpoints import load_facts, save_weights
+from autobrats.training.fold import FoldResult, train_fold
+from autobrats.training.hooks import Hook
 from autobrats.training.job import TrainingJob
+from autobrats.training.manifest import record_start
 from autobrats.training.pretrained import pretrained_file
 from autobrats.training.run_directory import RunDirectory
 from autobrats.training.semi_supervision import SemiSupervisedCourse
+from autobrats.training.shared_hours import SharedHours
 from autobrats.training.unlabelled_studies import UnlabelledStudies, for_fold, read_unlabelled
 from autobrats.workers import default_workers
 from autobrats.workspace import DatasetFolder
@@ -62,14 +61,132 @@ class TrainingOptions:
     unlabelled: Path | None = None
 
 
-@dataclass(frozen=True)
-class FoldResult:
-    """What became of one fold: ``finished``, ``was finished`` or ``stopped``; metrics only where there is validation."""
+class CrossValidation:
+    """A planned dataset, and the trainings that its configurations and folds ask for.
 
-    fold: str
-    state: str
-    seconds: float
-    metrics: Metrics | None
+    Args:
+        folder: of the dataset, planned and preprocessed.
+        options: of all trainings; ``max_hours`` is for the caller to share out.
+
+    Raises:
+        UserError: if a file of the dataset is missing or wrong.
+    """
+
+    def __init__(self, folder: DatasetFolder, options: TrainingOptions) -> None:
+        self.folder, self.options = folder, options
+        self.plan = read_model(folder.plan_file, Plan)
+        self.dataset = read_model(folder.dataset_file, Dataset)
+        patients = {case.name: case.patient for case in self.dataset.cases}
+        self.splits: Splits = read_splits(folder.splits_file, patients)
+
+    @property
+    def folds(self) -> list[str]:
+        """The folds of the cross-validation; ``all`` is not among them."""
+        return [str(number) for number in range(len(self.splits.folds))]
+
+    def check(self, names: Sequence[str], folds: Sequence[str]) -> None:
+        """Whether these can be trained.
+
+        Raises:
+            UserError: for an unknown configuration or fold, or cases that are not preprocessed.
+        """
+        for name in names:
+            if name not in self.plan.configurations:
+                known = ", ".join(self.plan.configurations)
+                raise UserError(f"The plan has no configuration '{name}'; it has: {known}.")
+        for fold in folds:
+            if fold not in (known_folds := [*self.folds, "all"]):
+                raise UserError(f"There is no fold '{fold}'; this dataset has: {', '.join(known_folds)}.")
+        store = CaseStore(self.folder.preprocessed)
+        missing = [case.name for case in self.dataset.cases if not is_preprocessed(case, self.plan, store)]
+        if missing:
+            raise UserError(
+                f"{len(missing)} cases are not preprocessed as the plan says (the first is {missing[0]}); run "
+                "autobrats_plan again, it goes on where it stopped."
+            )
+
+    def run(self, name: str, fold: str) -> RunDirectory:
+        """The run of a configuration and fold."""
+        return RunDirectory(self.folder.run(name, fold))
+
+    def is_left(self, name: str, fold: str) -> bool:
+        """Whether the fold is to be trained: it is not finished, or everything begins anew."""
+        return self.options.restart or not self.run(name, fold).is_finished
+
+    def metrics(self, name: str, fold: str) -> Metrics | None:
+        """The scores of a finished fold; None where it has no validation."""
+        file = self.run(name, fold).metrics_file
+        return read_metrics(file) if file.is_file() else None
+
+    @cached_property
+    def unlabelled(self) -> UnlabelledStudies | None:
+        """The unlabelled studies, read and preprocessed when they are first asked for.
+
+        Raises:
+            UserError: if none of them can be used.
+        """
+        if self.options.unlabelled is None:
+            return None
+        workers = default_workers(study_memory_gib(self.dataset)) if self.options.loading_threads else 0
+        return read_unlabelled(self.options.unlabelled, self.plan, self.folder.path / "unlabelled", workers)
+
+    def train(
+        self, name: str, fold: str, hours: float | None, hooks: Sequence[Hook] = (), shows_bar: bool = True
+    ) -> FoldResult:
+        """Train and validate a fold; see :meth:`job`."""
+        job = self.job(name, fold, hours, hooks, shows_bar)
+        if self.unlabelled is None:
+            return train_fold(job, self.options.restart)
+        usable = for_fold(self.unlabelled, self.dataset, job.store, job.training_cases, job.channels)
+        return _train_semi_supervised(replace(job, unlabelled=usable), self.options.restart)
+
+    def job(
+        self, name: str, fold: str, hours: float | None, hooks: Sequence[Hook] = (), shows_bar: bool = True
+    ) -> TrainingJob:
+        """The training of a fold, without unlabelled studies.
+
+        Args:
+            name: of the configuration.
+            fold: 0, 1, ... or ``all``.
+            hours: that the fold may take, earlier starts included; None for the plan's length.
+            hooks, shows_bar: of the job.
+        """
+        options = self.options
+        configuration = _with_length(self.plan.configurations[name], hours, options.epochs)
+        training, validation = self._cases(fold)
+        return TrainingJob(
+            dataset=self.dataset,
+            plan=self.plan,
+            name=name,
+            configuration=configuration,
+            fold=fold,
+            training_cases=training,
+            validation_cases=validation,
+            store=CaseStore(self.folder.preprocessed),
+            run=self.run(name, fold),
+            device=options.device,
+            seed=self.plan.seed if options.seed is None else options.seed,
+            loading_threads=options.loading_threads,
+            most_iterations=None if options.epochs is None else configuration.training.iterations,
+            pretrained=None if options.pretrained is None else pretrained_file(options.pretrained, name),
+            hooks=tuple(hooks),
+            shows_bar=shows_bar,
+        )
+
+    def _cases(self, fold: str) -> tuple[list[str], list[str]]:
+        """The training and the validation cases of a fold."""
+        if fold != "all":
+            chosen = self.splits.folds[int(fold)]
+            return chosen.train, chosen.val
+        annotated = [case.name for case in self.dataset.cases if case.mask is not None]
+        if held_back := in_no_fold(self.splits, annotated):
+            _log.warning(
+                "Fold 'all' trains on %d cases that are in no other fold too (the first is %s); if they were held back for "
+                "testing, test with the other folds.",
+                len(held_back),
+                held_back[0],
+            )
+        return annotated, []
 
 
 def train_folds(
@@ -79,235 +196,45 @@ def train_folds(
     options: TrainingOptions,
     on_fold: Callable[[FoldResult], None] = lambda result: None,
 ) -> list[FoldResult]:
-    """Train and validate the folds of one configuration that are not finished yet.
+    """Train and validate the folds of one configuration that are not finished yet; the first failure is raised.
 
-    A budget is shared out evenly over the folds that are left; what a fold leaves over goes to the next.
+    A budget is shared out evenly over the folds that are left; what a fold leaves over goes to the next. For several
+    configurations, several devices, and failures that others survive, see :mod:`autobrats.training.campaign`.
 
     Raises:
         UserError: for an unknown configuration or fold, cases that are not preprocessed, or unlabelled studies of which none
             can be used.
     """
-    plan = read_model(folder.plan_file, Plan)
-    dataset = read_model(folder.dataset_file, Dataset)
-    splits = read_splits(folder.splits_file, {case.name: case.patient for case in dataset.cases})
-    if name not in plan.configurations:
-        raise UserError(f"The plan has no configuration '{name}'; it has: {', '.join(plan.configurations)}.")
-    folds = [_checked_fold(fold, splits) for fold in dict.fromkeys(folds)]
-    _check_preprocessed(folder, dataset, plan)
-    left = sum(options.restart or not RunDirectory(folder.run(name, fold)).is_finished for fold in folds)
-    studies = _unlabelled(folder, dataset, plan, options) if left else None
-    deadline = None if options.max_hours is None else time.monotonic() + 3600 * options.max_hours
-    results = []
+    training = CrossValidation(folder, options)
+    folds = list(dict.fromkeys(folds))
+    training.check([name], folds)
+    left = [fold for fold in folds if training.is_left(name, fold)]
+    hours = SharedHours(options.max_hours)
+    results: list[FoldResult] = []
     for fold in folds:
-        run = RunDirectory(folder.run(name, fold))
-        if run.is_finished and not options.restart:
-            results.append(FoldResult(fold, "was finished", 0.0, _metrics(run)))
+        if fold in left:
+            each = hours.for_next(len(left))
+            left.remove(fold)
+            results.append(training.train(name, fold, each))
         else:
-            hours = None if deadline is None else max(0.0, deadline - time.monotonic()) / 3600 / left
-            left -= 1
-            configuration = _with_length(plan.configurations[name], hours, options.epochs)
-            job = _job(folder, dataset, plan, splits, name, configuration, fold, run, options)
-            if studies is None:
-                results.append(train_fold(job, options.restart))
-            else:
-                usable = for_fold(studies, dataset, job.store, job.training_cases, job.channels)
-                results.append(_train_semi_supervised(replace(job, unlabelled=usable), options.restart))
+            results.append(FoldResult(fold, "was finished", 0.0, training.metrics(name, fold)))
         on_fold(results[-1])
         if results[-1].state == "stopped":
             break
     return results
 
 
-def train_fold(job: TrainingJob, restart: bool = False) -> FoldResult:
-    """Train, validate and mark as finished; or stop in good order when asked to.
-
-    Args:
-        restart: forget what the run has done so far, once it is sure that the plan can be trained.
-    """
-    begun = time.monotonic()
-    trainer = registry.build("trainer", job.configuration.trainer.name, job.configuration.trainer.options, job=job)
-    if restart:
-        job.run.clear()
-    _record_start(job)
-    trainer.train()
-    step_s = trainer.step_s
-    if trainer.stop_reason is not None:
-        _log.warning(
-            "%s stopped by %s after iteration %d; the same command%s goes on from there.",
-            job.title,
-            trainer.stop_reason,
-            trainer.iteration,
-            ", without --restart," if restart else "",
-        )
-        return FoldResult(job.fold, "stopped", time.monotonic() - begun, None)
-    facts = {"configuration": job.name, "fold": job.fold, "iterations": trainer.iteration}
-    _forget_other_validation(job.run, facts)
-    save_weights(job.run.weights_file, trainer.average.network, facts)
-    part = job.configuration.validation
-    metrics = None
-    if job.validation_cases:
-        given = {"job": job, "network": trainer.average.network, "step_s": step_s}
-        metrics = registry.build("validation", part.name, part.options, **given)
-    write_json(job.run.finished_file, {**facts, "seconds": round(time.monotonic() - begun, 1)})
-    return FoldResult(job.fold, "finished", time.monotonic() - begun, metrics)
-
-
 def _train_semi_supervised(job: TrainingJob, restart: bool) -> FoldResult:
-    """The same with the job's unlabelled studies: several trainings, of which the last is the fold's own."""
+    """Several trainings, with the job's unlabelled studies, of which the last is the fold's own."""
     if restart:
         # Nothing is forgotten if the plan cannot be trained.
         registry.build("trainer", job.configuration.trainer.name, job.configuration.trainer.options, job=job)
         job.run.clear()
-    _record_start(job)
+    record_start(job)
     result = SemiSupervisedCourse(job, train_fold).run()
     if restart and result.state == "stopped":
         _log.warning("Leave --restart out to go on; with it, %s begins anew.", job.title)
     return result
-
-
-def _forget_other_validation(run: RunDirectory, facts: dict[str, Any]) -> None:
-    """Delete what an interrupted validation has predicted, if it was with weights that were trained further since."""
-    if run.validation.is_dir() and not (run.weights_file.is_file() and load_facts(run.weights_file) == facts):
-        shutil.rmtree(run.validation)
-
-
-def _record_start(job: TrainingJob) -> None:
-    """Write the manifest, or check a run that goes on against the one it has.
-
-    Raises:
-        UserError: if the plan was changed in between in a way that the checkpoint does not fit.
-    """
-    described = job.configuration.model_dump(
-        mode="json",
-        exclude={"training", "semi_supervision", "inference", "hooks", "validation", "postprocessing", "why"},
-    )
-    preprocessing = job.plan.preprocessing.model_dump(mode="json")
-    convention = job.plan.convention.model_dump(mode="json")
-    cases = hashlib.sha256(json.dumps([sorted(job.labelled_cases), sorted(job.validation_cases)]).encode()).hexdigest()
-    unlabelled = _described_unlabelled(job)
-    before = job.run.read_manifest()
-    if before and (job.run.checkpoint_file.is_file() or job.run.semi_supervision.is_dir()):
-        _check_unlabelled(job, before.get("unlabelled"), unlabelled)
-        if [before.get(key) for key in ("configuration", "preprocessing", "convention")] != [
-            described,
-            preprocessing,
-            convention,
-        ]:
-            raise UserError(
-                f"{job.title} was begun with another plan; go on with that plan, or forget the run with --restart."
-            )
-        if before.get("cases_sha256") != cases:
-            raise UserError(
-                f"{job.title} was begun with other training and validation cases; go on with the splits.json of that "
-                "time, or forget the run with --restart."
-            )
-        if before["seed"] != job.seed:
-            raise UserError(f"{job.title} was begun with --seed {before['seed']}; go on with it, or use --restart.")
-        return
-    job.run.write_manifest(
-        name=job.name,
-        fold=job.fold,
-        seed=job.seed,
-        device=str(job.device),
-        plan_sha256=hashlib.sha256(job.plan.model_dump_json().encode()).hexdigest(),
-        configuration=described,
-        preprocessing=preprocessing,
-        convention=convention,
-        training=job.configuration.training.model_dump(mode="json"),
-        training_cases=len(job.labelled_cases),
-        validation_cases=len(job.validation_cases),
-        pretrained=None if job.pretrained is None else str(job.pretrained),
-        cases_sha256=cases,
-        unlabelled=unlabelled,
-        machine=machine_facts(job.run.path).model_dump(mode="json"),
-    )
-
-
-def _described_unlabelled(job: TrainingJob) -> dict[str, Any] | None:
-    """What the manifest says of the unlabelled studies, and of what the students depend on."""
-    if job.unlabelled is None:
-        return None
-    settings = job.configuration.semi_supervision
-    return {
-        "folder": str(job.unlabelled.folder),
-        "cases": job.unlabelled.names,
-        "sha256": job.unlabelled.sha256,
-        "views": settings.views,
-        "unlabelled_weight": settings.unlabelled_weight,
-    }
-
-
-def _check_unlabelled(job: TrainingJob, before: dict[str, Any] | None, now: dict[str, Any] | None) -> None:
-    """UserError unless a run goes on with the unlabelled studies that it was begun with."""
-    if before == now:
-        return
-    if before is None:
-        raise UserError(f"{job.title} was begun without --unlabelled; go on without it, or use --restart.")
-    if now is None:
-        raise UserError(
-            f"{job.title} was begun with unlabelled studies; go on with --unlabelled {before['folder']}, or forget the run "
-            "with --restart."
-        )
-    if before["sha256"] == now["sha256"] and before["folder"] == now["folder"]:
-        raise UserError(
-            f"{job.title} was begun with other views or another unlabelled_weight; go on with that plan, or forget the run "
-            "with --restart."
-        )
-    raise UserError(
-        f"{job.title} was begun with other unlabelled studies ({len(before['cases'])} of {before['folder']}, now "
-        f"{len(now['cases'])} of {now['folder']}); go on with those as they were, or forget the run with --restart."
-    )
-
-
-def _unlabelled(
-    folder: DatasetFolder, dataset: Dataset, plan: Plan, options: TrainingOptions
-) -> UnlabelledStudies | None:
-    if options.unlabelled is None:
-        return None
-    workers = default_workers(study_memory_gib(dataset)) if options.loading_threads else 0
-    return read_unlabelled(options.unlabelled, plan, folder.path / "unlabelled", workers)
-
-
-def _job(
-    folder: DatasetFolder,
-    dataset: Dataset,
-    plan: Plan,
-    splits: Splits,
-    name: str,
-    configuration: Configuration,
-    fold: str,
-    run: RunDirectory,
-    options: TrainingOptions,
-) -> TrainingJob:
-    annotated = [case.name for case in dataset.cases if case.mask is not None]
-    if fold == "all":
-        training, validation = annotated, []
-        if held_back := in_no_fold(splits, annotated):
-            _log.warning(
-                "Fold 'all' trains on %d cases that are in no other fold too (the first is %s); if they were held back for "
-                "testing, test with the other folds.",
-                len(held_back),
-                held_back[0],
-            )
-    else:
-        chosen = splits.folds[int(fold)]
-        training, validation = chosen.train, chosen.val
-    return TrainingJob(
-        dataset=dataset,
-        plan=plan,
-        name=name,
-        configuration=configuration,
-        fold=fold,
-        training_cases=training,
-        validation_cases=validation,
-        store=CaseStore(folder.preprocessed),
-        run=run,
-        device=options.device,
-        seed=plan.seed if options.seed is None else options.seed,
-        loading_threads=options.loading_threads,
-        most_iterations=None if options.epochs is None else configuration.training.iterations,
-        pretrained=None if options.pretrained is None else pretrained_file(options.pretrained, name),
-    )
 
 
 def _with_length(configuration: Configuration, hours: float | None, epochs: int | None) -> Configuration:
@@ -318,24 +245,3 @@ def _with_length(configuration: Configuration, hours: float | None, epochs: int 
         changes = {"max_hours": max(hours, 1e-3)}
     training = configuration.training.model_copy(update=changes)
     return configuration.model_copy(update={"training": training})
-
-
-def _checked_fold(fold: str, splits: Splits) -> str:
-    known = [*(str(number) for number in range(len(splits.folds))), "all"]
-    if fold not in known:
-        raise UserError(f"There is no fold '{fold}'; this dataset has: {', '.join(known)}.")
-    return fold
-
-
-def _check_preprocessed(folder: DatasetFolder, dataset: Dataset, plan: Plan) -> None:
-    store = CaseStore(folder.preprocessed)
-    missing = [case.name for case in dataset.cases if not is_preprocessed(case, plan, store)]
-    if missing:
-        raise UserError(
-            f"{len(missing)} cases are not preprocessed as the plan says (the first is {missing[0]}); run autobrats_plan "
-            "again, it goes on where it stopped."
-        )
-
-
-def _metrics(run: RunDirectory) -> Metrics | None:
-    return read_metrics(run.metrics_file) if run.metrics_file.is_file() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+THRESHOLDS = (0.7, 0.8)
+"""Of the Dice, one a round; the paper has two and does not give them."""
+SHARE = 0.3
+"""Of the steps, of all rounds together."""
+RATE = 0.1
+"""Learning rate of the rounds, as a share of the peak."""
 TIME_SHARE = 0.1
 """Of the time so far that looking for hard cases may take in a training with a time budget; then a sample is looked at."""
 
@@ -52,6 +58,15 @@ class MiningRecord(BaseModel):
     rounds: list[MiningRound] = Field(default_factory=list)
 
 
+def hard_cases(dice: Mapping[str, float], threshold: float) -> list[str]:
+    """The cases whose Dice is below the threshold, in order of their names.
+
+    Args:
+        dice: mean Dice over the regions, by case.
+    """
+    return [name for name, value in sorted(dice.items()) if value < threshold]
+
+
 class HardMining(Hook):
     """In the last share of the steps, trains on the hard training cases alone, in one round a threshold.
 
@@ -61,13 +76,13 @@ class HardMining(Hook):
 
     Args:
         job: whose training cases.
-        thresholds: of the Dice, one a round, raised from round to round (the paper has two and does not give them).
+        thresholds: of the Dice, one a round, raised from round to round.
         share: of the steps, of all rounds together.
         rate: learning rate of the rounds, as a share of the peak.
     """
 
     def __init__(
-        self, job: TrainingJob, thresholds: Sequence[float] = (0.7, 0.8), share: float = 0.3, rate: float = 0.1
+        self, job: TrainingJob, thresholds: Sequence[float] = THRESHOLDS, share: float = SHARE, rate: float = RATE
     ) -> None:
         if not thresholds or any(not 0 < threshold <= 1 for threshold in thresholds):
             raise ValueError(f"thresholds must be Dice values above 0 and at most 1, got {list(thresholds)}")
@@ -122,7 +137,7 @@ class HardMining(Hook):
                 threshold=threshold,
                 first_iteration=trainer.iteration,
                 looked_at=len(dice),
-                before={name: value for name, value in sorted(dice.items()) if value < threshold},
+                before={name: dice[name] for name in hard_cases(dice, threshold)},
             )
         )
         self._write()

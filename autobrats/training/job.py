@@ -13,6 +13,7 @@ from autobrats.dataset.cases import Dataset
 from autobrats.loading.training_cases import TrainingCase, open_cases
 from autobrats.plan import Configuration, Plan
 from autobrats.preprocessing.store import CaseStore
+from autobrats.training.hooks import Hook
 from autobrats.training.run_directory import RunDirectory
 from autobrats.training.unlabelled_studies import UnlabelledStudies
 
@@ -38,6 +39,8 @@ class TrainingJob:
         unlabelled: studies that the fold uses beside the labelled cases; those that a teacher has labelled are among the
             training cases.
         part: which part of a fold of several trainings this is, for people; empty for the fold itself.
+        hooks: beside the plan's, called before them.
+        shows_bar: whether the training shows a bar of its own in a terminal.
     """
 
     dataset: Dataset
@@ -56,6 +59,8 @@ class TrainingJob:
     pretrained: Path | None = None
     unlabelled: UnlabelledStudies | None = None
     part: str = ""
+    hooks: tuple[Hook, ...] = ()
+    shows_bar: bool = True
 
     @property
     def title(self) -> str:

@@ -41,7 +41,7 @@ class Progress(Hook):
         self._writer = SummaryWriter(self.job.run.tensorboard, purge_step=trainer.iteration)
         self._begun = (trainer.iteration, time.perf_counter())
         console = Console(stderr=True)
-        if console.is_terminal:
+        if console.is_terminal and self.job.shows_bar:
             columns = [
                 TextColumn("{task.description}"),
                 BarColumn(),

@@ -37,6 +37,16 @@ class RunDirectory:
         return self.path / "history.jsonl"
 
     @property
+    def progress_file(self) -> Path:
+        """How far the training is, for those who watch it."""
+        return self.path / "progress.json"
+
+    @property
+    def log_file(self) -> Path:
+        """What the training has said, where it ran in a process of its own."""
+        return self.path / "train.log"
+
+    @property
     def progress_figure(self) -> Path:
         return self.path / "progress.png"
 
@@ -124,8 +134,14 @@ class RunDirectory:
         return self.finished_file.is_file()
 
     def clear(self) -> None:
-        """Forget the run."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Forget the run; its log stays, because the process that is beginning it anew may be writing there."""
+        for entry in list(self.path.iterdir()) if self.path.is_dir() else []:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry != self.log_file:
+                entry.unlink()
+        if self.path.is_dir() and not self.log_file.exists():
+            self.path.rmdir()
 
     def write_manifest(self, **facts: Any) -> None:
         """Version, command, time, and the given facts."""

@@ -7,6 +7,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
+from autobrats.errors import UserError
 from autobrats.training.hooks import Hook
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ class StopOnSignal(Hook):
 
 class TrainingFailed(Exception):
     """The training cannot go on; the message says why and what to do."""
+
+
+def failure_reason(error: Exception) -> str:
+    """Why a training failed, without a full stop; the kind of error where its message was not written for users."""
+    told = str(error) if isinstance(error, UserError | TrainingFailed) else f"{type(error).__name__}: {error}"
+    return told.rstrip(".")
 
 
 class NotANumberGuard:

@@ -131,8 +131,8 @@ class Trainer:
         )
 
     def build_hooks(self) -> list[Hook]:
-        """What happens beside the steps: stopping, what the plan names in its order, and the time budget."""
-        hooks: list[Hook] = [StopOnSignal()]
+        """What happens beside the steps: stopping, the job's hooks, the plan's in their order, and the time budget."""
+        hooks: list[Hook] = [StopOnSignal(), *self.job.hooks]
         for part in self.configuration.hooks:
             hooks.append(registry.build("hook", part.name, part.options, job=self.job))
         if self.configuration.training.max_hours is not None:

@@ -32,7 +32,7 @@ def test_a_fold_is_trained_with_unlabelled_studies(tiny: Path, tmp_path: Path, c
     assert main([*arguments, "--unlabelled", str(tmp_path / "nothing")]) == 2
     assert "nothing does not exist" in capsys.readouterr().err
     assert main([*arguments, "--unlabelled", str(tmp_path / "more")]) == 0
-    assert "Fold 0 finished in" in capsys.readouterr().out
+    assert "fold 0 finished in" in capsys.readouterr().out
     run = tiny / "runs" / "3d_fullres" / "fold_0"
     assert len(json.loads((run / "semi_supervision.json").read_text())["rounds"]) == 2
     assert (run / "validation" / "metrics.json").is_file()
