@@ -47,6 +47,7 @@ setup(
         "blosc2>=3.0",
         "connected-components-3d>=3.14",
         "edt>=2.4",
+        "fill-voids>=2.0",
         "scipy>=1.11",
         "scikit-learn>=1.4",
         "pyradiomics-bhklab>=3.1.4",
@@ -78,8 +79,12 @@ setup(
         "console_scripts": [
             "autobrats_plan = autobrats.commands.plan:main",
             "autobrats_train = autobrats.commands.train:main",
+            "autobrats_tune = autobrats.commands.tune:main",
             "autobrats_find_best_config = autobrats.commands.find_best_config:main",
             "autobrats_predict = autobrats.commands.predict:main",
+            "autobrats_evaluate = autobrats.commands.evaluate:main",
+            "autobrats_export = autobrats.commands.export_model:main",
+            "autobrats_import = autobrats.commands.import_model:main",
             "autobrats_demo = autobrats.commands.demo:main",
         ]
     },

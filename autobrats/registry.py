@@ -60,6 +60,7 @@ _OUR_PARTS: dict[str, dict[str, str]] = {
         "dense_crf": "autobrats.postprocessing.dense_crf:DenseCRF",
         "components": "autobrats.postprocessing.components:ConnectedComponents",
         "slice_gate": "autobrats.postprocessing.slice_gate:SliceGate",
+        "region_rules": "autobrats.postprocessing.region_rules:RegionRules",
     },
     "validation": {"whole_volumes": "autobrats.training.validation:validate"},
 }

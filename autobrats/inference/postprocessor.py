@@ -43,6 +43,11 @@ class Postprocessor:
         """Whether a step asks the slice-classification branch."""
         return any(getattr(step, "needs_slices", False) for step in self._steps)
 
+    @property
+    def needs_images(self) -> bool:
+        """Whether a step looks at the images."""
+        return any(getattr(step, "needs_images", True) for step in self._steps)
+
     def stages(
         self, prediction: VolumePrediction, images: np.ndarray, spacing_mm: Sequence[float]
     ) -> Iterator[np.ndarray]:

@@ -21,6 +21,7 @@ from autobrats.dataset.volumes import Study, read_study
 from autobrats.devices import available_ram_gib, choose_device
 from autobrats.errors import UserError
 from autobrats.inference.backends import BackendName, OpenVinoNetwork, TorchNetwork, with_backend
+from autobrats.inference.combination import Combiner
 from autobrats.inference.model_folder import Member, ModelFolder, read_model_folder
 from autobrats.inference.postprocessor import Postprocessor
 from autobrats.inference.prediction import Prediction, decide_labels, writing_convention
@@ -35,7 +36,7 @@ from autobrats.networks.building import build_network, check_patch_size
 from autobrats.networks.output import channel_names, region_probabilities
 from autobrats.plan import Configuration
 from autobrats.preprocessing.network_input import network_input
-from autobrats.preprocessing.transform import Prepared, preprocess, to_study_grid
+from autobrats.preprocessing.transform import Prepared, in_study_box, preprocess, to_study_grid
 
 OPENVINO_GIB = 0.15
 """What OpenVINO itself takes beside the windows (measured)."""
@@ -170,7 +171,8 @@ class Predictor:
             study.name, self.model.plan.convention, convention, self.model.plan.convention_of_names
         )
         warnings = [*self.warnings_about(study), *([note] if note else [])]
-        probabilities = to_study_grid(self._region_probabilities(study, on_window), study.prepared.placement)
+        probabilities = self._region_probabilities(study, on_window)
+        self._postprocess(probabilities, study.prepared)
         labels = decide_labels(probabilities, self.regions, written, self.model.best_config.threshold)
         return Prediction(
             name=study.name,
@@ -264,16 +266,28 @@ class Predictor:
         return PreparedStudy(study.name, prepared, study.geometry, time.perf_counter() - started)
 
     def _region_probabilities(self, study: PreparedStudy, on_window: Callable[[int, int], None] | None) -> np.ndarray:
-        """The average over configurations, float32 (region, z, y, x) on the network's grid."""
-        total: np.ndarray | None = None
-        everything = sum(sum(ensemble.weights) for ensemble in self._ensembles)
+        """All configurations combined, uint8 (region, z, y, x) on the study's grid."""
+        placement = study.prepared.placement
+        if len(self._ensembles) == 1 and self.model.best_config.combination == "mean":
+            return to_study_grid(self._predict_ensemble(self._ensembles[0], study.prepared, on_window), placement)
+        combiner = Combiner(self.model.best_config.combination, self.model.plan.convention)
         for ensemble in self._ensembles:
-            part = self._predict_ensemble(ensemble, study.prepared, on_window)
-            part = part * np.float32(sum(ensemble.weights) / everything) if len(self._ensembles) > 1 else part
-            total = part if total is None else total + part
-        assert total is not None
-        combined = VolumePrediction(torch.from_numpy(total), None)
-        return self._postprocessor.last(combined, study.prepared.images, study.prepared.placement.spacing_mm)
+            combiner.add(self._predict_ensemble(ensemble, study.prepared, on_window), sum(ensemble.weights))
+        return to_study_grid(combiner.result(), placement)
+
+    def _postprocess(self, probabilities: np.ndarray, prepared: Prepared) -> None:
+        """Take the model's own steps on the study's grid, in place, inside the box that the networks saw."""
+        if not self._postprocessor.names:
+            return
+        box = (slice(None), *prepared.placement.slices)
+        inside = VolumePrediction(torch.from_numpy(probabilities[box].astype(np.float32) / 255), None)
+        images = prepared.images
+        if self._postprocessor.needs_images:
+            images = in_study_box(images, prepared.placement)
+        else:  # only the shape is looked at
+            images = np.broadcast_to(np.float32(0), (len(images), *prepared.placement.box_shape))
+        result = self._postprocessor.last(inside, images, prepared.placement.study_spacing_mm)
+        probabilities[box] = np.rint(result * 255).astype(np.uint8)
 
     def _predict_ensemble(
         self, ensemble: _Ensemble, prepared: Prepared, on_window: Callable[[int, int], None] | None

@@ -56,7 +56,8 @@ class PostprocessingStep(Protocol):
 
     Both are float32 in 0..1, of shape (region, z, y, x) on the network's grid. A step returns a new array, or its input as
     it is, and never writes into its input. To take a voxel from a region is to set its probability there to 0. A step that
-    reads ``context.slices`` says so by an attribute ``needs_slices = True``.
+    reads ``context.slices`` says so by an attribute ``needs_slices = True``; one that does not read ``context.images`` may
+    say so by ``needs_images = False``, and then gets empty ones of the right shape.
     """
 
     def __call__(self, probabilities: np.ndarray, context: PostprocessingContext) -> np.ndarray: ...

@@ -146,6 +146,13 @@ def to_study_grid(probabilities: np.ndarray, placement: Placement) -> np.ndarray
     return result
 
 
+def in_study_box(images: np.ndarray, placement: Placement) -> np.ndarray:
+    """Images, float32 (modality, z, y, x) on the network's grid, on the study's grid inside the box."""
+    if placement.shape == placement.box_shape:
+        return images
+    return np.stack([resample_image(image, placement.box_shape, placement.spacing_mm) for image in images])
+
+
 def _quantise_into(result: np.ndarray, probabilities: np.ndarray, placement: Placement) -> None:
     if probabilities.shape[1:] != placement.shape:
         raise ValueError(f"probabilities of shape {probabilities.shape[1:]} for a grid of {placement.shape}")

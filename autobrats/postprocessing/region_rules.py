@@ -1,0 +1,276 @@
+"""From probabilities to regions by a rule for each: thresholds, hysteresis, components, holes, smallest volume, nesting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import fill_voids
+import numpy as np
+from edt import edt
+
+from autobrats.dataset.background import bounding_slices
+from autobrats.dataset.connected_components import connected_components
+from autobrats.dataset.conventions import Convention
+from autobrats.postprocessing.context import PostprocessingContext
+
+Nesting = Literal["paint", "clip"]
+"""What becomes of a voxel that is in an inner region and not in the outer one: ``paint`` takes it into the outer one, as
+the writing of labels does anyway; ``clip`` takes it from the inner one."""
+
+
+@dataclass(frozen=True)
+class RegionRule:
+    """How one region is cut out of its probability; the default is the plain threshold of a half.
+
+    Attributes:
+        threshold: a voxel belongs to the region if its probability is above it.
+        seed_threshold: hysteresis (Canny 1986, doi:10.1109/TPAMI.1986.4767851): a connected component stays only if some
+            voxel of it is above this; not above ``threshold`` means none.
+        grow_mm: the border moves outwards by so many mm, before anything else; inwards if it is negative. For label maps,
+            of which no probability is known: what a threshold does for probabilities.
+        min_component_mm3: smaller components go.
+        keep_largest: whether all components but the largest go.
+        fill_holes: whether cavities are filled, ``before`` or ``after`` components are taken away.
+        min_volume_mm3: a region that is smaller as a whole is taken for absent. For ET this is the rule of many BraTS
+            entries (Isensee et al., BraTS 2018, section 2.4): its voxels stay in TC, and so become necrosis.
+    """
+
+    threshold: float = 0.5
+    seed_threshold: float = 0.0
+    grow_mm: float = 0.0
+    min_component_mm3: float = 0.0
+    keep_largest: bool = False
+    fill_holes: Literal["never", "before", "after"] = "never"
+    min_volume_mm3: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must be above 0 and below 1, not {self.threshold}")
+        if not 0 <= self.seed_threshold < 1:
+            raise ValueError(f"seed_threshold must be 0 or more and below 1, not {self.seed_threshold}")
+        for name in ("min_component_mm3", "min_volume_mm3"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more and finite, not {getattr(self, name)}")
+        if not math.isfinite(self.grow_mm):
+            raise ValueError(f"grow_mm must be finite, not {self.grow_mm}")
+        if self.fill_holes not in ("never", "before", "after"):
+            raise ValueError(f"fill_holes must be never, before or after, not {self.fill_holes}")
+
+    def shape(self, mask: np.ndarray, probability: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+        """The region that is made of a cut.
+
+        Args:
+            mask: boolean (z, y, x), where the probability is above the threshold.
+            probability: in 0..1, or uint8 in 0..255, the same shape.
+            spacing_mm: along (z, y, x).
+        """
+        prepared = self.prepared(mask, spacing_mm)
+        if self.takes_components and prepared.any():
+            components = Components(prepared, probability)
+            prepared = components.kept(self.stays(components, math.prod(spacing_mm)))
+        return self.finished(prepared, math.prod(spacing_mm))
+
+    def prepared(self, mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+        """The mask before its components are looked at: grown, and with its cavities filled if that comes first."""
+        if self.grow_mm:
+            mask = _grown(mask, self.grow_mm, spacing_mm)
+        return _filled(mask) if self.fill_holes == "before" else mask
+
+    @property
+    def takes_components(self) -> bool:
+        """Whether components may go."""
+        return self.seed_threshold > self.threshold or self.min_component_mm3 > 0 or self.keep_largest
+
+    def finished(self, mask: np.ndarray, voxel_mm3: float) -> np.ndarray:
+        """What is left to do once the components are chosen."""
+        if self.fill_holes == "after":
+            mask = _filled(mask)
+        if self.min_volume_mm3 and np.count_nonzero(mask) * voxel_mm3 < self.min_volume_mm3:
+            return np.zeros_like(mask)
+        return mask
+
+    def stays(self, components: Components, voxel_mm3: float) -> np.ndarray:
+        """Which components stay: boolean, by the component's number; the background, number 0, does not."""
+        stays = components.sizes * voxel_mm3 >= self.min_component_mm3
+        if self.seed_threshold > self.threshold:
+            stays &= components.peaks > self.seed_threshold * components.scale
+        stays[0] = False
+        if self.keep_largest and stays.any():
+            largest = np.where(stays, components.sizes, 0).argmax()
+            stays[:] = False
+            stays[largest] = True
+        return stays
+
+
+class Components:
+    """The connected components of a mask (voxels that share a corner are connected).
+
+    Args:
+        mask: boolean (z, y, x).
+        probability: in 0..1, or uint8 in 0..255, the same shape.
+
+    Attributes:
+        sizes: voxels, by the component's number; 0 is the background.
+        peaks: the highest probability, by the component's number.
+        scale: of the probability's 1.
+    """
+
+    def __init__(self, mask: np.ndarray, probability: np.ndarray) -> None:
+        self._shape = mask.shape
+        self._box = bounding_slices(mask) or (slice(0, 0),) * 3
+        inner = mask[self._box]
+        self._numbers = connected_components(inner) if inner.size else np.zeros((0, 0, 0), np.uint8)
+        inside = self._numbers[inner]
+        self.sizes = np.bincount(inside, minlength=1)
+        self.sizes[0] = 0
+        self.scale = _scale(probability)
+        self.peaks = np.zeros(len(self.sizes), np.float32)
+        np.maximum.at(self.peaks, inside, probability[self._box][inner].astype(np.float32))
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory, about."""
+        return self._numbers.nbytes + 16 * len(self.sizes)
+
+    def kept(self, stays: np.ndarray) -> np.ndarray:
+        """The mask, boolean (z, y, x), of the components that stay."""
+        mask = np.zeros(self._shape, bool)
+        mask[self._box] = stays[self._numbers]
+        return mask
+
+
+class RegionRules:
+    """A rule for each region, then one label a voxel: what autobrats tunes on out-of-fold predictions.
+
+    Args:
+        rules: values of :class:`RegionRule` by the region's name; a region without any is cut at a half.
+        nesting: see :data:`Nesting`.
+
+    Raises:
+        ValueError: for an unknown value or one outside its range; when called, for a region that is not there.
+    """
+
+    needs_images = False
+    """Read before predicting: resampled images are not made for nothing."""
+
+    def __init__(self, rules: Mapping[str, Mapping[str, Any]], nesting: Nesting = "paint") -> None:
+        if nesting not in ("paint", "clip"):
+            raise ValueError(f"nesting must be paint or clip, not {nesting}")
+        known = [field.name for field in fields(RegionRule)]
+        for region, values in rules.items():
+            for name in values:
+                if name not in known:
+                    raise ValueError(f"the rule of {region} has '{name}'; known: {', '.join(known)}")
+        self.rules = {region: RegionRule(**values) for region, values in rules.items()}
+        self.nesting: Nesting = nesting
+
+    def __call__(self, probabilities: np.ndarray, context: PostprocessingContext) -> np.ndarray:
+        rules = rules_in_order(self.rules, context.regions)
+        # Rounded like the stored probabilities on which rules are tuned, so that they do here what they did there.
+        levels = np.rint(probabilities * 255).astype(np.uint8)
+        decided = decide_regions(levels, rules, self.nesting, context.convention, context.spacing_mm)
+        return _with_decision(probabilities, decided, context.convention)
+
+
+def decide_regions(
+    probabilities: np.ndarray,
+    rules: Sequence[RegionRule],
+    nesting: Nesting,
+    convention: Convention,
+    spacing_mm: tuple[float, float, float],
+) -> np.ndarray:
+    """The regions, boolean (region, z, y, x), that the rules make of probabilities, in 0..1 or uint8 in 0..255."""
+    cuts = cut_regions(probabilities, [rule.threshold for rule in rules], convention)
+    masks = [
+        rule.shape(cut, probability, spacing_mm)
+        for rule, cut, probability in zip(rules, cuts, probabilities, strict=True)
+    ]
+    return consistent_regions(np.stack(masks), convention, nesting)
+
+
+def rules_in_order(rules: Mapping[str, RegionRule], regions: Sequence[str]) -> list[RegionRule]:
+    """The rule of each region; the plain one where none is given.
+
+    Raises:
+        ValueError: if a rule is for a region that is not there.
+    """
+    for region in rules:
+        if region not in regions:
+            raise ValueError(f"there is a rule for the region '{region}'; there are {', '.join(regions)}")
+    return [rules.get(region, RegionRule()) for region in regions]
+
+
+def cut_regions(probabilities: np.ndarray, thresholds: Sequence[float], convention: Convention) -> np.ndarray:
+    """Boolean (region, z, y, x) of probabilities, in 0..1 or uint8 in 0..255, before anything is taken away.
+
+    Overlapping regions are cut at their thresholds. Exclusive ones compete with each other and with the background
+    (the remainder to 1), a probability counting 0.5 / threshold times.
+    """
+    if not convention.exclusive:
+        return probabilities > np.array(thresholds, np.float32)[:, None, None, None] * _scale(probabilities)
+    # In levels of uint8, whose sums are exact: a tie with the background is one for both types.
+    levels = probabilities * np.float32(255 / _scale(probabilities))
+    weighed = levels * (0.5 / np.array(thresholds, np.float32))[:, None, None, None]
+    background = 255 - levels.sum(0)
+    winner = weighed.argmax(0)
+    wins = np.take_along_axis(weighed, winner[None], 0)[0] > background
+    return (winner == np.arange(len(probabilities))[:, None, None, None]) & wins
+
+
+def consistent_regions(masks: np.ndarray, convention: Convention, nesting: Nesting) -> np.ndarray:
+    """The regions, boolean (region, z, y, x), that a label map can hold, of masks that were made one by one."""
+    if nesting == "clip":
+        members = [set(labels) for labels in convention.regions.values()]
+        masks = masks.copy()
+        for outer in sorted(range(len(masks)), key=lambda place: -len(members[place])):
+            for inner in (place for place, labels in enumerate(members) if labels < members[outer]):
+                masks[inner] &= masks[outer]
+    return convention.to_regions(convention.to_labels(masks)).astype(bool)
+
+
+def _with_decision(probabilities: np.ndarray, decided: np.ndarray, convention: Convention) -> np.ndarray:
+    """Probabilities that lead to the decided regions, rounded to uint8 or not; they stay as they are where they did."""
+    if convention.exclusive:
+        labels = convention.to_labels(decided)
+        changed = np.zeros(labels.shape, bool)
+        for as_kept in (probabilities, np.rint(probabilities * 255).astype(np.uint8)):
+            changed |= convention.decide(as_kept) != labels
+        return np.where(changed, decided, probabilities).astype(probabilities.dtype)
+    # The levels on both sides of a half: rounding to uint8 must not carry a voxel over (127.5 is rounded to 128).
+    above, below = np.float32(128 / 255), np.float32(127 / 255)
+    return np.where(decided, np.maximum(probabilities, above), np.minimum(probabilities, below))
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """The mask without cavities (background that no path connects to the border of the volume)."""
+    box = bounding_slices(mask)
+    if box is None:
+        return mask
+    result = np.zeros_like(mask)
+    result[box] = fill_voids.fill(mask[box])
+    return result
+
+
+def _grown(mask: np.ndarray, by_mm: float, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """The mask with its border moved outwards by so many mm, or inwards if it is negative."""
+    box = bounding_slices(mask)
+    if box is None:
+        return mask
+    margins = [math.ceil(abs(by_mm) / size) + 1 for size in spacing_mm]
+    around = tuple(
+        slice(max(0, part.start - margin), min(size, part.stop + margin))
+        for part, margin, size in zip(box, margins, mask.shape, strict=True)
+    )
+    result = np.zeros_like(mask)
+    if by_mm > 0:
+        result[around] = edt(~mask[around], anisotropy=spacing_mm) <= by_mm
+    else:
+        result[around] = edt(mask[around], anisotropy=spacing_mm) > -by_mm
+    return result
+
+
+def _scale(probabilities: np.ndarray) -> int:
+    return 255 if probabilities.dtype == np.uint8 else 1
