@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from autobrats.dataset.conventions import Convention
-from autobrats.reporting.overlay_figure import _central_slices, write_overlay_figure
+from autobrats.reporting.overlay_figure import _central_slices, _closer_view, overlay_png, write_overlay_figure
 from autobrats.reporting.palette import region_colours
 
 BRATS = Convention(
@@ -65,3 +66,30 @@ def test_shapes_must_agree(tmp_path: Path) -> None:
         write_overlay_figure(tmp_path / "a.png", images, BRATS, (1.0, 1.0, 1.0), reference=labels[1:])
     with pytest.raises(ValueError, match="no image"):
         write_overlay_figure(tmp_path / "a.png", {}, BRATS, (1.0, 1.0, 1.0))
+
+
+def test_the_picture_for_a_page_has_the_outlines_and_little_weight() -> None:
+    images, labels = study()
+    labels[8:14, 12:18, 24:30], labels[8:14, 14:16, 26:28] = 1, 4
+    picture = overlay_png(images, BRATS, (2.0, 1.0, 1.0), reference=labels, prediction=np.roll(labels, 2, 2), width=900)
+    assert picture == overlay_png(
+        images, BRATS, (2.0, 1.0, 1.0), reference=labels, prediction=np.roll(labels, 2, 2), width=900
+    )
+    pixels = imread(io.BytesIO(picture))[..., :3]
+    assert pixels.shape[1] == 900 and len(picture) < 100_000
+    for colour in region_colours(BRATS.regions).values():
+        wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        assert (np.abs(pixels - wanted).max(-1) < 0.02).any(), colour
+
+
+def test_the_picture_comes_closer_to_a_small_tumour_in_a_large_study() -> None:
+    shape = (60, 300, 320)
+    image = np.zeros(shape, np.float32)
+    image[2:58, 20:280, 20:300] = 100
+    labels = np.zeros(shape, np.uint8)
+    labels[28:34, 100:110, 200:212] = 4
+    view = _closer_view([(0.0, 60.0), (12.0, 288.0), (12.0, 308.0)], labels > 0, (1.0, 1.0, 1.0))
+    assert view == [(0.0, 60.0), (55.0, 155.0), (156.0, 256.0)]
+    wide = imread(io.BytesIO(overlay_png({"t1c": image}, BRATS, (1.0, 1.0, 1.0), width=400)))
+    close = imread(io.BytesIO(overlay_png({"t1c": image}, BRATS, (1.0, 1.0, 1.0), reference=labels, width=400)))
+    assert wide.shape[1] == close.shape[1] == 400
