@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from autobrats.workspace import DatasetFolder
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -29,3 +31,11 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "workspace"
     monkeypatch.setenv("AUTOBRATS_WORKSPACE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    """A planned and preprocessed dataset of generated studies; tests work on copies of it (predicted_runs.copy_planned)."""
+    from predicted_runs import write_planned
+
+    return write_planned(tmp_path_factory.mktemp("planned"))

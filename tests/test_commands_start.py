@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["plan", "train", "find_best_config", "predict", "demo"]
+COMMANDS = [
+    *("plan", "train", "tune", "find_best_config", "predict"),
+    *("evaluate", "export_model", "import_model", "demo"),
+]
 HEAVY = ["torch", "SimpleITK", "numpy", "pydantic", "scipy", "nibabel", "matplotlib", "rich", "sklearn", "optuna"]
 ROOT = Path(__file__).parents[1]
 
@@ -53,4 +56,4 @@ def test_wrong_use_ends_with_code_2_and_one_line(command: str, tmp_path: Path) -
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 2, run.stderr
     assert "Traceback" not in run.stderr
-    assert "usage: autobrats_" + command in run.stderr
+    assert "usage: autobrats_" + command.removesuffix("_model") in run.stderr

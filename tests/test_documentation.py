@@ -13,15 +13,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "documentation").glob("*.md"))]
-COMMANDS = ["plan", "train", "find_best_config", "predict", "demo"]
+COMMANDS = {
+    **{name: name for name in ("plan", "train", "tune", "find_best_config", "predict", "evaluate", "demo")},
+    **{"export": "export_model", "import": "import_model"},
+}
+"""The modules by command."""
+PAGES_OF = {"import": "autobrats_export.md", "demo": "demo.md"}
+"""Where the page is not called like the command."""
 
 
 @pytest.fixture
 def parsers(monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.ArgumentParser]:
     """The real parsers, taken where each command hands its own to the runner."""
     found = {}
-    for command in COMMANDS:
-        module = importlib.import_module(f"autobrats.commands.{command}")
+    for name in COMMANDS.values():
+        module = importlib.import_module(f"autobrats.commands.{name}")
         monkeypatch.setattr(module, "run", lambda parser, *_: found.update({parser.prog: parser}) or 0)
         module.main([])
     return found
@@ -86,14 +92,14 @@ def test_every_command_has_a_page_that_the_index_names(
     command: str, parsers: dict[str, argparse.ArgumentParser]
 ) -> None:
     index = (ROOT / "documentation" / "index.md").read_text(encoding="utf-8")
-    names = [name for name in (f"autobrats_{command}.md", f"{command}.md") if (ROOT / "documentation" / name).is_file()]
-    assert names and f"({names[0]})" in index
-    text = (ROOT / "documentation" / names[0]).read_text(encoding="utf-8")
+    page = PAGES_OF.get(command, f"autobrats_{command}.md")
+    assert f"({page})" in index
+    text = (ROOT / "documentation" / page).read_text(encoding="utf-8")
     for action in parsers[f"autobrats_{command}"]._actions:
         options = action.option_strings
         if options and options[-1] not in ("--help", "--version", "--debug"):
             named = [option for option in options if re.search(rf"(?<![\w-]){option}(?![\w-])", text)]
-            assert named, f"{names[0]} does not say what {options[-1]} does"
+            assert named, f"{page} does not say what {options[-1]} does"
 
 
 def test_every_page_is_in_the_index() -> None:
@@ -104,5 +110,6 @@ def test_every_page_is_in_the_index() -> None:
 def test_the_package_is_described_by_its_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     first = shown_commands(text)[:5]
-    assert [line.split()[0] for line in first] == [f"autobrats_{name}" for name in ("demo", *COMMANDS[:4])]
+    usual = ("demo", "plan", "train", "find_best_config", "predict")
+    assert [line.split()[0] for line in first] == [f"autobrats_{name}" for name in usual]
     assert "make test" in text and "Apache" in text

@@ -110,6 +110,14 @@ def count(text: str) -> int:
     return value
 
 
+def at_least_two(text: str) -> int:
+    """The type of an argument that must be a whole number from two."""
+    value = int(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"must be at least 2, got {text}")
+    return value
+
+
 @contextlib.contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
     """A batch system's SIGTERM cleans up as Ctrl-C does, and says so."""

@@ -32,7 +32,6 @@ class Candidate:
         missing_modality_dice: mean Dice of validation cases by what was left out, and ``complete``; None if the
             validation did not test it.
         notes: sentences for the user about runs that cannot be used.
-        parts: the configurations that are averaged, if it is several.
     """
 
     configuration: str
@@ -42,13 +41,10 @@ class Candidate:
     metrics: Metrics | None
     missing_modality_dice: dict[str, float] | None = None
     notes: list[str] = field(default_factory=list)
-    parts: list[Candidate] = field(default_factory=list)
 
     @property
     def networks(self) -> list[TrainedNetwork]:
         """What a model is made of: the finished folds, or fold ``all`` if there is no other."""
-        if self.parts:
-            return [network for part in self.parts for network in part.networks]
         if self.weights:
             return [TrainedNetwork(self.configuration, fold, path) for fold, path in self.weights.items()]
         return [] if self.all_weights is None else [TrainedNetwork(self.configuration, "all", self.all_weights)]
