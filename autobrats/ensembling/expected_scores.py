@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from autobrats.evaluation.cases import score_case
 from autobrats.evaluation.metrics_file import CaseMetrics, Fold, case_metrics
 from autobrats.postprocessing.region_rules import decide_regions
 from autobrats.tuning.search_space import PostprocessingChoice
+from autobrats.tuning.sources import SourceCase
 from autobrats.workers import default_workers, map_in_workers
 
 
@@ -27,11 +28,7 @@ class ChosenPrediction:
 
 def chosen_labels(name: str, chosen: ChosenPrediction) -> np.ndarray:
     """The label map, uint8 (z, y, x), on the study's canonical grid."""
-    source, choice = chosen.source, chosen.choice
-    loaded = source.load(name)
-    probabilities = loaded.variants[choice.variant]
-    regions = decide_regions(probabilities, choice.rules, choice.nesting, source.convention, loaded.spacing_mm)
-    return source.convention.to_labels(regions)
+    return _labels(_load(name, chosen), chosen)
 
 
 def score_chosen(
@@ -57,7 +54,19 @@ def score_chosen(
 
 def _score(item: tuple[str, ChosenPrediction]) -> CaseMetrics:
     name, chosen = item
-    source = chosen.source
-    labels, loaded = chosen_labels(name, chosen), source.load(name)
-    scores = score_case(labels, loaded.reference, source.convention, loaded.spacing_mm)
+    loaded, source = _load(name, chosen), chosen.source
+    scores = score_case(_labels(loaded, chosen), loaded.reference, source.convention, loaded.spacing_mm)
     return case_metrics(source.patients[name], scores, chosen.fold)
+
+
+def _load(name: str, chosen: ChosenPrediction) -> SourceCase:
+    """The case without the variants that were not chosen."""
+    wanted = {of: files for of, files in chosen.source.variant_files.items() if of == chosen.choice.variant}
+    return replace(chosen.source, variant_files=wanted).load(name)
+
+
+def _labels(loaded: SourceCase, chosen: ChosenPrediction) -> np.ndarray:
+    convention, choice = chosen.source.convention, chosen.choice
+    probabilities = loaded.variants[choice.variant]
+    regions = decide_regions(probabilities, choice.rules, choice.nesting, convention, loaded.spacing_mm)
+    return convention.to_labels(regions)

@@ -152,27 +152,24 @@ class ModelSearch:
         steps, mixture, by_group = self._choose_mixture(compared, {name: folds[name] for name in common}, groups)
         if any(of != mixture for of in by_group.values()):
             folds = {name: folds[name] for name in common}
-        source = self._source(mixture, folds)
-        of_group = {number: self._source(by_group[number], folds) for number in numbers}
-        result = self._tune(source, of_group, mixture, by_group, folds, groups)
-        if result is not None:
-            source = self._sources[mixture]
-            of_group = {number: self._sources[by_group[number]] for number in numbers}
+        for own in dict.fromkeys([mixture, *by_group.values()]):
+            self._sources[own] = out_of_fold_source(self.folder, self.dataset, self.plan, own, folds)
+        result = self._tune(mixture, by_group, folds, groups)
         default = default_choice(self.plan.convention)
-        choices = dict.fromkeys(source.files, default) if result is None else result.expected_choice
+        plain = {name: ChosenPrediction(self._sources[mixture], default, folds[name]) for name in self._cases(mixture)}
+        choices = dict.fromkeys(plain, default) if result is None else result.expected_choice
+        sources = {number: self._sources[by_group[number]] for number in numbers}
         predictions = {
-            name: ChosenPrediction(of_group[groups[name]], choice, folds[name])
+            name: ChosenPrediction(sources[groups[name]], choice, folds[name])
             for name, choice in choices.items()
-            if name in of_group[groups[name]].files
+            if name in sources[groups[name]].files
         }
         with self.progress("Scoring the choice") as on_progress:
             scored = score_chosen(predictions, workers=self.workers, on_progress=on_progress)
-            plain = {name: ChosenPrediction(source, default, folds[name]) for name in source.files}
-            known = scored if plain == predictions else score_chosen(plain, workers=self.workers)
-        untuned = build_metrics(mixture.label, known)
+        is_plain = predictions == plain
+        untuned = build_metrics(mixture.label, scored if is_plain else score_chosen(plain, workers=self.workers))
         most_folds = self._costs.folds_within(mixture, self.options.max_seconds_per_case)
-        chosen_variant = UNCHANGED if result is None or result.choice is None else result.choice.variant
-        variant = next((of for of in self._variants.get(mixture, []) if of.name == chosen_variant), Variant(UNCHANGED))
+        variant = self._chosen_variant(mixture, result)
         return ModelChoice(
             mixture=mixture,
             networks=mixture.networks(self.candidates, most_folds),
@@ -189,6 +186,13 @@ class ModelSearch:
             predictions=predictions,
             notes=self.notes,
         )
+
+    def _cases(self, mixture: Mixture) -> list[str]:
+        return list(self._sources[mixture].files)
+
+    def _chosen_variant(self, mixture: Mixture, result: PostprocessingResult | None) -> Variant:
+        name = UNCHANGED if result is None or result.choice is None else result.choice.variant
+        return next((of for of in self._variants.get(mixture, []) if of.name == name), Variant(UNCHANGED))
 
     def _without_scores(self) -> ModelChoice:
         first = next(iter(self.candidates.values()))
@@ -264,15 +268,8 @@ class ModelSearch:
             "Raise --max-seconds-per-case."
         )
 
-    def _source(self, mixture: Mixture, folds: Mapping[str, int]) -> OutOfFoldSource:
-        if mixture not in self._sources:
-            self._sources[mixture] = out_of_fold_source(self.folder, self.dataset, self.plan, mixture, folds)
-        return self._sources[mixture]
-
     def _tune(
         self,
-        source: OutOfFoldSource,
-        of_group: Mapping[int, OutOfFoldSource],
         mixture: Mixture,
         by_group: Mapping[int, Mixture],
         folds: Mapping[str, int],
@@ -281,7 +278,7 @@ class ModelSearch:
         options = self.options.tuning
         if options is None or options.trials == 0:
             return None
-        patients = set(source.patients.values())
+        patients = set(self._sources[mixture].patients.values())
         if len(patients) < FEWEST_PATIENTS:
             self.notes.append(
                 f"Postprocessing is not tuned on {len(patients)} patients: at least {FEWEST_PATIENTS} are needed."

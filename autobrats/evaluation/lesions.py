@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,14 +60,14 @@ class Lesions:
     """The lesions of a reference and what a prediction made of them.
 
     Attributes:
-        labels: the lesion of each reference voxel from 1, else 0; shape (z, y, x).
+        zones: each lesion's dilated extent, from 1, else 0; shape (z, y, x).
         voxels: of each lesion, shape (lesions,).
         dice: of each lesion with all components that belong to it, 0 where there are none; shape (lesions,).
         belongs: which component belongs to which lesion, one entry a pair.
         false: how many components belong to none.
     """
 
-    labels: np.ndarray
+    zones: np.ndarray
     voxels: np.ndarray
     dice: np.ndarray
     belongs: Pairs
@@ -105,7 +104,13 @@ def score_lesions(
     found = counted & lesions.found
     entries = int(counted.sum()) + lesions.false
     penalties = entries - int(found.sum())
-    distances = sum(_hausdorff_95(components, lesions, found, spacing_mm, percentile))
+    surfaces = (
+        _surface_points(prediction, components.labels, spacing_mm),
+        _surface_points(reference, lesions.zones, spacing_mm),
+    )
+    distances = sum(
+        _hausdorff_95(*surfaces, lesions.belongs, int(lesion), percentile) for lesion in np.flatnonzero(found)
+    )
     return {
         "lesion_dice": float(lesions.dice[counted].sum()) / entries if entries else 1.0,
         "lesion_hd95": (distances + penalties * rules.penalty_mm) / entries if entries else 0.0,
@@ -124,14 +129,14 @@ def match_lesions(prediction: Components, reference: np.ndarray, dilations: int)
     A component may belong to several lesions, and is then counted whole in each.
     """
     zones = Components.of(dilate(reference, dilations))
-    labels = np.where(reference, zones.labels, 0)
-    voxels = np.bincount(labels[reference], minlength=len(zones) + 1)[1:]
-    belongs = Pairs.of(prediction.labels, zones.labels)
-    shared = Pairs.of(prediction.labels, labels)
-    both = np.bincount(shared.second, shared.voxels, len(zones))
+    spots = np.flatnonzero(reference)
+    owners = zones.labels.reshape(-1)[spots].astype(np.int64) - 1
+    voxels = np.bincount(owners, minlength=len(zones))
+    both = np.bincount(owners[prediction.labels.reshape(-1)[spots] != 0], minlength=len(zones))
+    belongs = prediction.meetings(zones.labels)
     predicted = np.bincount(belongs.second, prediction.voxels[belongs.first], len(zones))
     return Lesions(
-        labels=labels,
+        zones=zones.labels,
         voxels=voxels,
         dice=2 * both / (voxels + predicted),
         belongs=belongs,
@@ -159,25 +164,20 @@ def _spread(mask: np.ndarray, axis: int) -> np.ndarray:
     return wider
 
 
-def _hausdorff_95(
-    prediction: Components,
-    lesions: Lesions,
-    chosen: np.ndarray,
-    spacing_mm: tuple[float, float, float],
-    percentile: Percentile,
-) -> Iterator[float]:
-    """HD95 in mm of each chosen lesion, boolean (lesions,), with all components that belong to it."""
-    if not chosen.any():
-        return
-    predicted, component = _surface_points(prediction.labels, spacing_mm)
-    referred, owner = _surface_points(lesions.labels, spacing_mm)
-    for lesion in np.flatnonzero(chosen):
-        belongs = np.zeros(len(prediction), bool)
-        belongs[lesions.belongs.first[lesions.belongs.second == lesion]] = True
-        yield distances_of_points(predicted[belongs[component]], referred[owner == lesion]).hausdorff(95, percentile)
+_SurfacePoints = tuple[np.ndarray, np.ndarray]
+"""Positions in mm of a surface's voxels, shape (points, 3), and the label of each minus 1, shape (points,)."""
 
 
-def _surface_points(labels: np.ndarray, spacing_mm: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in mm, (points, 3), and labels minus 1, (points,), of surface voxels; no two labels are adjacent."""
-    border = surface(labels != 0)
+def _surface_points(mask: np.ndarray, labels: np.ndarray, spacing_mm: tuple[float, float, float]) -> _SurfacePoints:
+    """Those of all labelled parts of a mask at once, which is right because no part touches another."""
+    border = surface(mask)
     return positions(border, spacing_mm), labels[border].astype(np.int64) - 1
+
+
+def _hausdorff_95(
+    prediction: _SurfacePoints, reference: _SurfacePoints, belongs: Pairs, lesion: int, percentile: Percentile
+) -> float:
+    """HD95 in mm of a lesion with all components that belong to it."""
+    (predicted, component), (referred, owner) = prediction, reference
+    chosen = np.isin(component, belongs.first[belongs.second == lesion])
+    return distances_of_points(predicted[chosen], referred[owner == lesion]).hausdorff(95, percentile)

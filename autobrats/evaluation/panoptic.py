@@ -30,46 +30,52 @@ class Components:
 
     Attributes:
         labels: 0 outside, 1 to N in the components, shape (z, y, x).
-        voxels: of each component, shape (N,).
+        spots: flat positions of the mask's voxels, shape (voxels,).
+        owners: the component of each, from 0, shape (voxels,).
+        voxels: how many each component has, shape (N,).
     """
 
     labels: np.ndarray
+    spots: np.ndarray
+    owners: np.ndarray
     voxels: np.ndarray
 
     @classmethod
     def of(cls, mask: np.ndarray) -> Components:
         """Those of a boolean mask, shape (z, y, x)."""
-        if not mask.any():
-            return cls(np.zeros(mask.shape, np.uint16), np.zeros(0, np.int64))
+        mask = np.ascontiguousarray(mask)
+        spots = np.flatnonzero(mask)
+        if not len(spots):
+            return cls(np.zeros(mask.shape, np.uint16), spots, spots, spots)
         labels = connected_components(mask)
-        return cls(labels, np.bincount(labels[mask])[1:])
+        owners = labels.reshape(-1)[spots].astype(np.int64) - 1
+        return cls(labels, spots, owners, np.bincount(owners))
 
     def __len__(self) -> int:
         return len(self.voxels)
 
+    def meetings(self, labels: np.ndarray) -> Pairs:
+        """Which component meets which label, (z, y, x), where 0 is no label; the second of a pair is the label - 1."""
+        others = labels.reshape(-1)[self.spots].astype(np.int64) - 1
+        met = others >= 0
+        shape = (len(self), int(others.max(initial=-1)) + 1)
+        table = coo_array((np.ones(np.count_nonzero(met), np.int64), (self.owners[met], others[met])), shape)
+        table.sum_duplicates()
+        return Pairs(table.row.astype(np.int64), table.col.astype(np.int64), table.data)
+
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which labels of two label maps meet, and in how many voxels; one entry a pair that does.
+    """Pairs that share voxels.
 
     Attributes:
-        first, second: index of the label in each map, that is, the label minus 1; shape (pairs,).
-        voxels: that carry both; shape (pairs,).
+        first, second: the index of either, shape (pairs,); no pair comes twice.
+        voxels: that both have; shape (pairs,).
     """
 
     first: np.ndarray
     second: np.ndarray
     voxels: np.ndarray
-
-    @classmethod
-    def of(cls, first: np.ndarray, second: np.ndarray) -> Pairs:
-        """Those of two integer label maps of one shape, in which 0 is no label."""
-        both = (first != 0) & (second != 0)
-        one, other = first[both].astype(np.int64) - 1, second[both].astype(np.int64) - 1
-        shape = (int(one.max(initial=-1)) + 1, int(other.max(initial=-1)) + 1)
-        table = coo_array((np.ones(len(one), np.int64), (one, other)), shape)
-        table.sum_duplicates()
-        return cls(table.row.astype(np.int64), table.col.astype(np.int64), table.data)
 
 
 def panoptic_scores(prediction: Components, reference: Components) -> dict[str, float]:
@@ -82,7 +88,7 @@ def panoptic_scores(prediction: Components, reference: Components) -> dict[str, 
 
     Without a component in either mask all are NaN, and without a match segmentation quality is 0, as in panoptica.
     """
-    pairs = Pairs.of(prediction.labels, reference.labels)
+    pairs = prediction.meetings(reference.labels)
     sizes = prediction.voxels[pairs.first] + reference.voxels[pairs.second]
     iou = pairs.voxels / (sizes - pairs.voxels)
     matched_iou = iou[iou > 0.5]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from autobrats.evaluation.panoptic import PANOPTIC_METRICS, Components, Pairs, panoptic_scores
+from autobrats.evaluation.panoptic import PANOPTIC_METRICS, Components, panoptic_scores
 
 
 def rods(*stretches: tuple[int, int]) -> np.ndarray:
@@ -69,12 +69,15 @@ def test_nothing_matched_and_nothing_there() -> None:
 
 
 def test_the_pairs_are_those_of_the_voxels() -> None:
-    random = np.random.default_rng(0)
-    first, second = random.integers(0, 4, (2, 5, 6, 7)).astype(np.uint16)
-    pairs = Pairs.of(first, second)
-    found = dict(zip(zip(pairs.first, pairs.second, strict=True), pairs.voxels, strict=True))
-    expected = {(a, b): np.sum((first == a + 1) & (second == b + 1)) for a in range(3) for b in range(3)}
-    assert found == expected
+    labels = np.random.default_rng(0).integers(0, 4, (8, 9, 10)).astype(np.uint16)
+    for mask in (blobs(4)[0], np.asfortranarray(blobs(4)[0])):
+        components = Components.of(mask)
+        pairs = components.meetings(labels)
+        found = dict(zip(zip(pairs.first, pairs.second, strict=True), pairs.voxels, strict=True))
+        every = [(part, label) for part in range(len(components)) for label in range(3)]
+        counts = {pair: np.sum((components.labels == pair[0] + 1) & (labels == pair[1] + 1)) for pair in every}
+        assert len(components) > 3
+        assert found == {pair: count for pair, count in counts.items() if count}
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -8,10 +8,15 @@ import pytest
 import SimpleITK
 from bright_model import bright_mask, write_bright_model, write_study
 
+from autobrats import registry
 from autobrats.dataset.known_conventions import KNOWN, plain_labels
 from autobrats.errors import UserError
 from autobrats.inference.prediction import decide_labels, writing_convention
 from autobrats.inference.predictor import Predictor
+from autobrats.plan import Part
+from autobrats.postprocessing.context import PostprocessingContext, stages
+from autobrats.postprocessing.region_rules import RegionRule, decide_regions
+from autobrats.preprocessing.transform import in_study_box
 
 
 @pytest.fixture
@@ -133,3 +138,65 @@ def test_wrong_use_is_said(predictor, tmp_path):
     weights.write_bytes(b"")
     with pytest.raises(UserError, match="is not the file"):
         Predictor.load(predictor.model.path)
+
+
+RULES = Part(
+    name="region_rules",
+    options={
+        "rules": {
+            "WT": {"threshold": 0.4, "min_component_mm3": 20.0, "fill_holes": "after"},
+            "TC": {"threshold": 0.6, "keep_largest": True},
+            "ET": {"min_volume_mm3": 30.0, "min_component_mm3": 4.0},
+        },
+        "nesting": "clip",
+    },
+)
+OTHER_SPACING = np.diag([-1.3, -1.3, 1.5, 1.0])
+
+
+@pytest.mark.parametrize("affine", [None, OTHER_SPACING], ids=["the plan's spacing", "another spacing"])
+@pytest.mark.parametrize(
+    "steps", [[RULES], [Part(name="dense_crf", options={"iterations": 2}), RULES]], ids=["rules", "crf"]
+)
+def test_the_model_s_own_steps_are_taken_on_the_study_s_grid(steps, affine, tmp_path, monkeypatch):
+    """On the rounded combination, inside the box that the networks saw, with the images on that grid."""
+    study = write_study(tmp_path / "BraTS2021_90001", affine=affine)
+    plain, stepped = (
+        Predictor.load(
+            write_bright_model(tmp_path / name, monkeypatch, postprocessing=postprocessing),
+            device="cpu",
+            mirroring=False,
+            backend="torch",
+        )
+        for name, postprocessing in (("plain", []), ("stepped", steps))
+    )
+    before, found = plain.predict(study), stepped.predict(study)
+    prepared = plain.prepare(plain._only_case(study)).prepared
+    placement = prepared.placement
+    assert (placement.shape == placement.box_shape) == (affine is None)
+    context = PostprocessingContext(
+        stepped.model.plan.convention, in_study_box(prepared.images, placement), placement.study_spacing_mm
+    )
+    box = (slice(None), *placement.slices)
+    built = [registry.build("postprocessing", step.name, step.options) for step in steps]
+    *_, last = stages(built, before.probabilities[box].astype(np.float32) / 255, context)
+    expected = before.probabilities.copy()
+    expected[box] = np.rint(last * 255).astype(np.uint8)
+    assert np.array_equal(found.probabilities, expected)
+    assert np.array_equal(found.labels, stepped.model.plan.convention.decide(expected))
+    assert not np.array_equal(found.labels, before.labels) and found.labels.any()
+    if steps == [RULES]:
+        rules = [RegionRule(**RULES.options["rules"][region]) for region in ("WT", "TC", "ET")]
+        decided = decide_regions(before.probabilities, rules, "clip", context.convention, placement.study_spacing_mm)
+        assert np.array_equal(context.convention.to_regions(found.labels).astype(bool), decided)
+
+
+@pytest.mark.parametrize("combination", ["majority", "staple"])
+def test_votes_of_one_configuration_are_its_own_decision(combination, predictor, tmp_path, monkeypatch):
+    """The folds of a configuration are averaged before it votes."""
+    study = write_study(tmp_path / "BraTS2021_90001")
+    folder = write_bright_model(tmp_path / "voting", monkeypatch, combination=combination)
+    voting = Predictor.load(folder, device="cpu", mirroring=False, backend="torch")
+    found, alone = voting.predict(study), predictor.predict(study)
+    assert np.array_equal(found.labels, alone.labels)
+    assert set(np.unique(found.probabilities)) <= {0, 255}
