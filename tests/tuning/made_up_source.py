@@ -144,10 +144,9 @@ def sharp(count: int = 16, seed: int = 0) -> MadeUpSource:
             masks = [region | (binary_dilation(region) & wrong) for region in regions]
         else:
             masks = [largest(region & (binary_erosion(region) | ~wrong)) for region in regions]
-        masks = BRATS.to_regions(BRATS.to_labels(np.stack(masks)))
-        cases[f"case_{number:02d}"] = SourceCase(
-            {UNCHANGED: np.where(masks, 235, 20).astype(np.uint8)}, labels, SPACING_MM
-        )
+        nested = BRATS.to_regions(BRATS.to_labels(np.stack(masks)))
+        levels = np.where(nested, 235, 20).astype(np.uint8)
+        cases[f"case_{number:02d}"] = SourceCase({UNCHANGED: levels}, labels, SPACING_MM)
     return MadeUpSource(cases, {name: f"patient_{name[-2:]}" for name in cases})
 
 
