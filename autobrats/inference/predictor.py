@@ -36,7 +36,7 @@ from autobrats.networks.building import build_network, check_patch_size
 from autobrats.networks.output import channel_names, region_probabilities
 from autobrats.plan import Configuration
 from autobrats.preprocessing.network_input import network_input
-from autobrats.preprocessing.transform import Prepared, in_study_box, preprocess, to_study_grid
+from autobrats.preprocessing.transform import Prepared, in_study_box, preprocess, to_study_box, to_study_grid
 
 OPENVINO_GIB = 0.15
 """What OpenVINO itself takes beside the windows (measured)."""
@@ -267,13 +267,20 @@ class Predictor:
 
     def _region_probabilities(self, study: PreparedStudy, on_window: Callable[[int, int], None] | None) -> np.ndarray:
         """All configurations combined, uint8 (region, z, y, x) on the study's grid."""
-        placement = study.prepared.placement
-        if len(self._ensembles) == 1 and self.model.best_config.combination == "mean":
-            return to_study_grid(self._predict_ensemble(self._ensembles[0], study.prepared, on_window), placement)
-        combiner = Combiner(self.model.best_config.combination, self.model.plan.convention)
+        placement, how = study.prepared.placement, self.model.best_config.combination
+        combiner = Combiner(how, self.model.plan.convention)
         for ensemble in self._ensembles:
-            combiner.add(self._predict_ensemble(ensemble, study.prepared, on_window), sum(ensemble.weights))
-        return to_study_grid(combiner.result(), placement)
+            part = self._predict_ensemble(ensemble, study.prepared, on_window)
+            if how != "mean":  # votes are counted where they were counted when the model was chosen
+                part = to_study_box(part, placement).astype(np.float32) / 255
+            elif len(self._ensembles) == 1:
+                return to_study_grid(part, placement)
+            combiner.add(part, sum(ensemble.weights))
+        if how == "mean":
+            return to_study_grid(combiner.result(), placement)
+        volume = np.zeros((len(self.regions), *placement.study_shape), np.uint8)
+        volume[(slice(None), *placement.slices)] = np.rint(combiner.result() * 255)
+        return volume
 
     def _postprocess(self, probabilities: np.ndarray, prepared: Prepared) -> None:
         """Take the model's own steps on the study's grid, in place, inside the box that the networks saw."""
