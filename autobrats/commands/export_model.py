@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autobrats.commands.running import add_dataset_arguments, new_parser, run
+from autobrats.commands.running import add_dataset_arguments, chosen_model, new_parser, run
 
 if TYPE_CHECKING:
     from autobrats.inference.model_folder import ModelFolder
@@ -51,14 +51,14 @@ def new_export_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    return run(new_export_parser(), _export, argv)
+    return run(new_export_parser(), _export, argv, goes_on=False)
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from autobrats.inference.model_archive import export_model, needed_packages
 
     archive = arguments.output
-    model = export_model(_model_folder(arguments), archive, with_cases=arguments.with_cases, replace=arguments.force)
+    model = export_model(chosen_model(arguments), archive, with_cases=arguments.with_cases, replace=arguments.force)
     members = model.best_config.members
     print(f"{archive}: {archive.stat().st_size / 2**20:.1f} MiB, dataset name '{model.best_config.dataset}'")
     print(
@@ -70,20 +70,6 @@ def _export(arguments: argparse.Namespace) -> int:
         print(f"The other machine also needs the package {package}, which is not inside: {', '.join(parts)}.")
     print(f"On the other machine:\n  autobrats_import {shlex.quote(archive.name)}")
     return 0
-
-
-def _model_folder(arguments: argparse.Namespace) -> Path:
-    from autobrats.errors import UserError
-    from autobrats.workspace import Workspace
-
-    if arguments.model is not None:
-        return arguments.model
-    dataset = Workspace.locate(arguments.workspace).dataset(arguments.dataset)
-    if not dataset.model.is_dir():
-        raise UserError(
-            f"The dataset {dataset.name} has no model folder yet; run autobrats_find_best_config, or name a model folder."
-        )
-    return dataset.model
 
 
 def _say_what_of_the_cases(model: ModelFolder, with_cases: bool) -> None:

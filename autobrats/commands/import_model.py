@@ -40,7 +40,7 @@ def new_import_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    return run(new_import_parser(), _import, argv)
+    return run(new_import_parser(), _import, argv, goes_on=False)
 
 
 def _import(arguments: argparse.Namespace) -> int:

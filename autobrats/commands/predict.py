@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autobrats.commands.running import add_dataset_arguments, new_parser, not_negative, run
+from autobrats.commands.running import add_dataset_arguments, chosen_model, new_parser, not_negative, run
 from autobrats.errors import UserError
-from autobrats.workspace import Workspace
 
 if TYPE_CHECKING:
     from autobrats.dataset.cases import Case
@@ -86,7 +85,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from autobrats.inference.predictor import Predictor
 
     predictor = Predictor.load(
-        _model_folder(arguments),
+        chosen_model(arguments),
         device=arguments.device,
         mirroring=not arguments.no_mirroring,
         overlap=arguments.overlap,
@@ -137,17 +136,6 @@ def predict(arguments: argparse.Namespace) -> int:
         f"{done} of {len(waiting)} studies predicted in {_duration(time.perf_counter() - started)}: {arguments.output}"
     )
     return 1 if failures else 0
-
-
-def _model_folder(arguments: argparse.Namespace) -> Path:
-    if arguments.model is not None:
-        return arguments.model
-    dataset = Workspace.locate(arguments.workspace).dataset(arguments.dataset)
-    if not dataset.model.is_dir():
-        raise UserError(
-            f"The dataset {dataset.name} has no model folder yet; run autobrats_find_best_config, or give one with -m."
-        )
-    return dataset.model
 
 
 def _refuse_overwriting(output: Path, cases: Sequence[Case]) -> None:

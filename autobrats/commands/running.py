@@ -42,9 +42,15 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(
-    parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
+    parser: argparse.ArgumentParser,
+    command: Callable[[argparse.Namespace], int],
+    argv: Sequence[str] | None,
+    *,
+    goes_on: bool = True,
 ) -> int:
     """Parse, call, and turn errors into one sentence on stderr.
+
+    ``goes_on`` says whether an interrupted command goes on where it stopped when it is called again.
 
     The exit code is the command's, or 2 for wrong input, 1 for a failure, 130 for Ctrl-C and SIGTERM.
     """
@@ -60,10 +66,8 @@ def run(
         return 2
     except KeyboardInterrupt:
         without = ", without --restart," if getattr(arguments, "restart", False) else ""
-        print(
-            f"{parser.prog}: interrupted; what was finished is kept, and the same command{without} goes on from there.",
-            file=sys.stderr,
-        )
+        kept = f"what was finished is kept, and the same command{without} goes on from there"
+        print(f"{parser.prog}: interrupted; {kept if goes_on else 'nothing was written'}.", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1
@@ -84,6 +88,24 @@ def dataset_options(arguments: argparse.Namespace) -> list[str]:
     if arguments.dataset is not None:
         options += ["-d", arguments.dataset]
     return options
+
+
+def chosen_model(arguments: argparse.Namespace) -> Path:
+    """The model folder that the user named, else the dataset's in the workspace.
+
+    Raises:
+        UserError: if the dataset has none yet.
+    """
+    from autobrats.workspace import Workspace
+
+    if arguments.model is not None:
+        return arguments.model
+    dataset = Workspace.locate(arguments.workspace).dataset(arguments.dataset)
+    if not dataset.model.is_dir():
+        raise UserError(
+            f"The dataset {dataset.name} has no model folder yet; run autobrats_find_best_config, or name a model folder."
+        )
+    return dataset.model
 
 
 def positive(text: str) -> float:
