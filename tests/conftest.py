@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before numpy and torch are imported: the tests' arrays are small, and threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell's background jobs ignore Ctrl-C, and so would everything that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ def parsers(monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.ArgumentParse
     found = {}
     for name in COMMANDS.values():
         module = importlib.import_module(f"autobrats.commands.{name}")
-        monkeypatch.setattr(module, "run", lambda parser, *_: found.update({parser.prog: parser}) or 0)
+        monkeypatch.setattr(module, "run", lambda parser, *_, **__: found.update({parser.prog: parser}) or 0)
         module.main([])
     return found
 

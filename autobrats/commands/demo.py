@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FOLDS = ("0", "1")
 _PARTS = ("studies", "new_studies", "truth", "workspace", "segmentations", "pictures")
 _TRAINING_SHARE = 0.6
+_TRIALS = 60
 _SHAPE = (48, 60, 52)
 """Voxels of about 3 mm: a brain fits into one or two patches that two cores can train on."""
 _EPILOG = """\
@@ -70,7 +71,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     seed = ["--seed", str(arguments.seed)]
     _call("plan", "-i", str(studies), *workspace, "--max-hours", for_five, *seed, *device)
     _call("train", "3d_fullres", *_FOLDS, *workspace, "--max-hours", f"{hours:.4f}", *device)
-    _call("find_best_config", *workspace)
+    _call("find_best_config", *workspace, "--trials", str(_TRIALS))
     _generate(new_studies, arguments.new_cases, arguments.seed + 1, "New")
     _set_truth_aside(new_studies, output / "truth")
     _call("predict", "-i", str(new_studies), "-o", str(segmentations), *workspace, *device)
@@ -169,6 +170,7 @@ def _score(output: Path) -> Metrics:
 
 def _report(output: Path, metrics: Metrics, seconds: float) -> None:
     from autobrats.reporting.tables import print_summary, print_table
+    from autobrats.workspace import Workspace
 
     regions = list(metrics.summary)
     rows = [
@@ -183,4 +185,5 @@ def _report(output: Path, metrics: Metrics, seconds: float) -> None:
     )
     print("A region that neither the truth nor the prediction has counts as Dice 1, one that only one has as 0.")
     print(f"Pictures: {output / 'pictures'}; scores: {output / 'scores.json'}; model: {output / 'workspace'}.")
+    print(f"Report: {Workspace.locate(output / 'workspace').dataset().report_file}")
     print(f"The whole way took {seconds / 60:.1f} minutes.")

@@ -85,8 +85,7 @@ def _find_best_config(arguments: argparse.Namespace) -> int:
     search = ModelSearch(trained.folder, trained.dataset, trained.plan, trained.candidates, options, ProgressBar)
     choice = search.run()
     path = write_best_config(trained.folder, choice, trained.candidates)
-    if choice.tuning is not None:
-        write_tuning_files(trained.folder.tuning / "postprocessing", choice.tuning, choice.postprocessing)
+    write_tuning_files(trained.folder.tuning / "postprocessing", choice.tuning, choice.postprocessing)
 
     _print_comparison(choice)
     _print_ensembles(choice)
@@ -179,7 +178,8 @@ def _print_choice(choice: ModelChoice, candidates: Sequence[Candidate]) -> None:
     if expected is None:
         return
     scores = ", ".join(f"{region} {with_interval(metrics['dice'])}" for region, metrics in expected.summary.items())
-    nested = ", nested over the choice" if len(choice.compared) > 1 or choice.tuning is not None else ""
+    has_chosen = choice.is_nested and (len(choice.compared) > 1 or choice.tuning is not None)
+    nested = ", nested over the choice" if has_chosen else ""
     print(f"Expected Dice on new patients like these{nested}: {scores}; mean {with_interval(expected.mean_dice)}.")
     single = next((of for of in candidates if [of.configuration] == choice.mixture.configurations), None)
     missing = None if single is None else single.missing_modality_dice

@@ -75,7 +75,7 @@ def add_tuning_arguments(parser: argparse.ArgumentParser, *, trials: int, max_ho
         help=f"of the search for postprocessing, those of earlier calls included; 0 for no tuning (default: {trials})",
     )
     parser.add_argument(
-        "--max-hours", type=positive, default=max_hours, metavar="H", help=f"for the tuning (default: {hours})"
+        "--max-hours", type=positive, default=max_hours, metavar="H", help=f"for the searches (default: {hours})"
     )
     parser.add_argument(
         "--objective",

@@ -106,8 +106,19 @@ def _tune_ensemble(arguments: argparse.Namespace) -> int:
     folder = trained.folder.tuning / "postprocessing"
     write_tuning_files(folder, choice.tuning, choice.postprocessing)
     print(f"All trials: {shown_path(folder / 'trials.csv')}")
-    print(" ".join(["Next: autobrats_find_best_config", *arguments.configurations, *dataset_options(arguments)]))
+    told = [*arguments.configurations, *_study_options(arguments), *dataset_options(arguments)]
+    print(" ".join(["Next: autobrats_find_best_config", *told]))
     return 0
+
+
+def _study_options(arguments: argparse.Namespace) -> list[str]:
+    """The options without which autobrats_find_best_config would begin another study."""
+    parser = new_tune_parser()
+    options = ["--pareto"] if arguments.pareto else []
+    for name in ("objective", "groups", "seed"):
+        if getattr(arguments, name) != parser.get_default(name):
+            options += [f"--{name}", str(getattr(arguments, name))]
+    return options
 
 
 def _tune_label_maps(arguments: argparse.Namespace) -> int:

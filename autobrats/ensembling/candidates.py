@@ -15,7 +15,7 @@ from autobrats.plan import Configuration, Plan
 from autobrats.training.run_directory import RunDirectory
 from autobrats.workspace import DatasetFolder
 
-_DECIDES_THE_WEIGHTS = ("network", "output", "modalities")
+_DECIDES_THE_WEIGHTS = ("network", "output", "modalities", "intensities")
 """What of a configuration must not have changed since the training, or the weights do not fit the plan."""
 
 

@@ -14,7 +14,7 @@ from autobrats.ensembling.mixture import Mixture
 from autobrats.files import read_json, write_json
 from autobrats.inference.model_folder import Cost, write_model_folder
 from autobrats.inference.predictor import Predictor
-from autobrats.plan import Plan
+from autobrats.plan import Part, Plan
 from autobrats.preprocessing.store import CaseStore
 from autobrats.workspace import DatasetFolder
 
@@ -25,7 +25,7 @@ class NetworkCost:
 
     Attributes:
         seconds: of the network.
-        preparing_seconds: of reading, preprocessing and bringing the result back, once for all networks.
+        preparing_seconds: of reading and preprocessing, once for all networks.
         memory_gib: the estimated peak.
     """
 
@@ -52,11 +52,12 @@ class PredictionCosts:
         device: str | None = None,
     ) -> None:
         self.device = str(choose_device(device))
+        self._dataset, self._plan, self._wanted = dataset, plan, device
         self.candidates = {candidate.configuration: candidate for candidate in candidates}
         path = folder.tuning / "costs.json"
         known = read_json(path) if path.is_file() else {}
         self._costs: dict[str, NetworkCost] = {}
-        name = _middle_case(dataset, CaseStore(folder.preprocessed))
+        self._name = name = _middle_case(dataset, CaseStore(folder.preprocessed))
         for candidate in candidates:
             facts = candidate.networks[0].weights.stat()
             key = f"{candidate.configuration} {facts.st_size} {facts.st_mtime_ns} {self.device} {name}"
@@ -65,11 +66,17 @@ class PredictionCosts:
             self._costs[candidate.configuration] = NetworkCost(**known[key])
         write_json(path, known)
 
-    def of(self, mixture: Mixture, most_folds: int | None = None) -> Cost:
-        """The cost of a mixture with so many folds of each configuration."""
+    def of(self, mixture: Mixture, most_folds: int | None = None, postprocessing: Sequence[Part] = ()) -> Cost:
+        """The cost of a mixture with so many folds of each configuration, and with steps on their combination."""
         networks = mixture.networks(self.candidates, most_folds)
         own = [self._costs[network.configuration] for network in networks]
         seconds = max(cost.preparing_seconds for cost in own) + sum(cost.seconds for cost in own)
+        if postprocessing:
+            first = mixture.configurations[0]
+            with_steps = _measure(
+                self._dataset, self._plan, self.candidates[first], self._name, self._wanted, postprocessing
+            )
+            seconds += max(0.0, with_steps.seconds - self._costs[first].seconds)
         return Cost(
             seconds_per_case=round(seconds, 3),
             memory_gib=round(max(cost.memory_gib for cost in own), 2),
@@ -95,10 +102,17 @@ def _middle_case(dataset: Dataset, store: CaseStore) -> str:
     return sorted(sizes, key=lambda name: (sizes[name], name))[len(sizes) // 2]
 
 
-def _measure(dataset: Dataset, plan: Plan, candidate: Candidate, name: str, device: str | None) -> NetworkCost:
+def _measure(
+    dataset: Dataset,
+    plan: Plan,
+    candidate: Candidate,
+    name: str,
+    device: str | None,
+    postprocessing: Sequence[Part] = (),
+) -> NetworkCost:
     """The second of two predictions: the first one warms up."""
     with tempfile.TemporaryDirectory() as temporary:
-        write_model_folder(Path(temporary) / "model", plan, candidate.networks[:1])
+        write_model_folder(Path(temporary) / "model", plan, candidate.networks[:1], postprocessing=postprocessing)
         predictor = Predictor.load(Path(temporary) / "model", device=device)
         case = dataset.case(name)
         predictor.predict(case)

@@ -29,7 +29,7 @@ class Step:
 
     Attributes:
         mixture: what it is made of.
-        how: ``single``, ``greedy``, ``all alike``, ``by rank``, ``majority``, ``staple`` or ``best by fold``.
+        how: ``single``, ``greedy``, ``best N``, ``all alike``, ``by rank``, ``majority``, ``staple`` or ``best by fold``.
         dice: mean over the cases and regions.
     """
 
@@ -42,7 +42,7 @@ class EnsembleSearch:
     """Scores mixtures on cases that all configurations have predicted out of fold.
 
     Candidates are every configuration alone, the steps of a greedy selection with replacement (Caruana et al. 2004,
-    doi:10.1145/1015330.1015432), all configurations alike, weighted by their rank, by majority vote and by STAPLE, and the
+    doi:10.1145/1015330.1015432), the best N alike, all alike, weighted by their rank, by majority vote and by STAPLE, and the
     best configuration of every fold (MONAI's AlgoEnsembleBestByFold).
 
     Args:
@@ -88,13 +88,15 @@ class EnsembleSearch:
         ranked = sorted(singles, key=lambda name: -singles[name])
         wanted: list[tuple[str, Mixture]] = [("single", Mixture.of(name)) for name in ranked]
         wanted += [("greedy", mixture) for mixture in self._greedy(ranked, names, affordable)]
+        wanted += [(f"best {n}", self._ordered(ranked[:n])) for n in range(2, len(ranked))]
         if len(ranked) > 1:
             in_order = [name for name in self.candidates if name in ranked]
             wanted.append(("all alike", Mixture.of(*in_order)))
             by_rank = {name: float(len(ranked) - place) for place, name in enumerate(ranked)}
             wanted.append(("by rank", Mixture(tuple((name, by_rank[name]) for name in in_order))))
             by_fold = self._best_by_fold(ranked, names)
-            if len(set(dict(by_fold).values())) > 1:
+            covers_all = set(dict(by_fold)) == set(self.folds.values())
+            if covers_all and len(set(dict(by_fold).values())) > 1:
                 used = tuple((name, 1.0) for name in in_order if name in dict(by_fold).values())
                 wanted.append(("best by fold", Mixture(used, by_fold=by_fold)))
         if len(ranked) > 2:

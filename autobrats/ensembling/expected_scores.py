@@ -44,7 +44,8 @@ def score_chosen(
     """
     scored: dict[str, CaseMetrics] = {}
     count = default_workers() if workers is None else workers
-    for outcome in map_in_workers(_score, predictions.items(), workers=count, describe=lambda item: item[0]):
+    jobs = [(name, replace(chosen, source=chosen.source.only(name))) for name, chosen in predictions.items()]
+    for outcome in map_in_workers(_score, jobs, workers=count, describe=lambda item: item[0]):
         if outcome.result is None:
             raise UserError(f"{outcome.item[0]} cannot be scored: {outcome.error}")
         scored[outcome.item[0]] = outcome.result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autobrats.dataset.cases import Dataset
 from autobrats.ensembling.candidates import Candidate
@@ -66,10 +66,12 @@ class ModelChoice:
         plan: of the model.
         postprocessing: of the model, on the combination.
         expected: scores of patients that neither the weights nor a choice saw; None without out-of-fold scores.
-        untuned: out-of-fold scores of the mixture without tuned postprocessing.
+        untuned: the same without tuned postprocessing.
         compared: scores of every configuration on the cases that all have, best first.
         differences: the mixture, untuned, minus each other configuration.
-        steps: the mixtures that were considered, best first.
+        steps: the mixtures that were considered, best first; their scores are not nested.
+        is_nested: whether ``expected`` is free of the choice between configurations; it is not where they have no case in
+            common.
         costs: of predictions.
         cost: of the model's.
         tuning: of the postprocessing, if it was tuned.
@@ -86,6 +88,7 @@ class ModelChoice:
     compared: dict[str, Metrics] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    is_nested: bool = True
     costs: PredictionCosts | None = None
     cost: Cost | None = None
     tuning: PostprocessingResult | None = None
@@ -156,39 +159,39 @@ class ModelSearch:
             self._sources[own] = out_of_fold_source(self.folder, self.dataset, self.plan, own, folds)
         result = self._tune(mixture, by_group, folds, groups)
         default = default_choice(self.plan.convention)
-        plain = {name: ChosenPrediction(self._sources[mixture], default, folds[name]) for name in self._cases(mixture)}
-        choices = dict.fromkeys(plain, default) if result is None else result.expected_choice
         sources = {number: self._sources[by_group[number]] for number in numbers}
-        predictions = {
-            name: ChosenPrediction(sources[groups[name]], choice, folds[name])
-            for name, choice in choices.items()
+        plain = {
+            name: ChosenPrediction(sources[groups[name]], default, folds[name])
+            for name in self._sources[mixture].files
             if name in sources[groups[name]].files
         }
+        predictions = plain
+        if result is not None:
+            predictions = {name: replace(of, choice=result.expected_choice[name]) for name, of in plain.items()}
         with self.progress("Scoring the choice") as on_progress:
             scored = score_chosen(predictions, workers=self.workers, on_progress=on_progress)
         is_plain = predictions == plain
         untuned = build_metrics(mixture.label, scored if is_plain else score_chosen(plain, workers=self.workers))
         most_folds = self._costs.folds_within(mixture, self.options.max_seconds_per_case)
         variant = self._chosen_variant(mixture, result)
+        postprocessing = [*variant.parts(), *self._rules(result)]
         return ModelChoice(
             mixture=mixture,
             networks=mixture.networks(self.candidates, most_folds),
             plan=variant.plan(self.plan),
-            postprocessing=[*variant.parts(), *self._rules(result)],
+            postprocessing=postprocessing,
             expected=self._expected(mixture, scored),
             untuned=untuned,
             compared=compared,
             differences=[difference(untuned, of) for name, of in compared.items() if name != mixture.label],
             steps=steps,
+            is_nested=self.options.together or len(compared) == 1 or bool(common),
             costs=self._costs,
-            cost=self._costs.of(mixture, most_folds),
+            cost=self._costs.of(mixture, most_folds, postprocessing),
             tuning=result,
             predictions=predictions,
             notes=self.notes,
         )
-
-    def _cases(self, mixture: Mixture) -> list[str]:
-        return list(self._sources[mixture].files)
 
     def _chosen_variant(self, mixture: Mixture, result: PostprocessingResult | None) -> Variant:
         name = UNCHANGED if result is None or result.choice is None else result.choice.variant
@@ -212,8 +215,8 @@ class ModelSearch:
         else:
             compared = all_metrics
             self.notes.append(
-                "The configurations were not validated on the same cases, so their scores can hardly be compared; "
-                "train the same folds of each."
+                "The configurations were not validated on the same cases, so their scores can hardly be compared, and the "
+                "expected ones are not nested over the choice; train the same folds of each."
             )
         order = sorted(compared, key=lambda name: -(compared[name].mean_dice.mean or 0.0))
         return {name: compared[name] for name in order}, sorted(common)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from autobrats.dataset.cases import Case, Dataset
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.volumes import read_mask, read_volume
 from autobrats.ensembling.mixture import Mixture
+from autobrats.errors import UserError
 from autobrats.evaluation.probability_file import Box, Shape, read_probabilities, read_spacing, to_volume
 from autobrats.inference.combination import Combination, Combiner
 from autobrats.plan import Plan
@@ -61,9 +62,10 @@ class OutOfFoldSource:
     def variants(self) -> list[str]:
         return list(self.variant_files)
 
-    def without(self, left_out: Sequence[str]) -> OutOfFoldSource:
-        """The same without some cases."""
-        return replace(self, files={name: files for name, files in self.files.items() if name not in set(left_out)})
+    def only(self, name: str) -> OutOfFoldSource:
+        """The same with one case, which is quick to send to a worker."""
+        variants = {of: {name: files[name]} for of, files in self.variant_files.items()}
+        return replace(self, files={name: self.files[name]}, cases={name: self.cases[name]}, variant_files=variants)
 
     def load(self, name: str) -> SourceCase:
         """Read a case's predictions and combine them.
@@ -105,16 +107,20 @@ def out_of_fold_source(
     """The source of a mixture.
 
     Args:
-        folds: of the cases that are to be in it; those of which the mixture has no prediction are left out.
+        folds: of the cases that are to be in it; those of folds that the mixture was not trained on are left out.
+
+    Raises:
+        UserError: if a finished run lacks its prediction of a case.
     """
     files = {}
     for name, fold in folds.items():
-        members = [
-            (RunDirectory(folder.run(configuration, fold)).scored_file(name), weight)
-            for configuration, weight in mixture.of_fold(fold)
-        ]
-        if members and all(file.is_file() for file, _ in members):
-            files[name] = tuple(members)
+        runs = [(RunDirectory(folder.run(of, fold)), weight) for of, weight in mixture.of_fold(fold)]
+        if not runs or not all(run.is_finished for run, _ in runs):
+            continue
+        files[name] = tuple((run.scored_file(name), weight) for run, weight in runs)
+        for file, _ in files[name]:
+            if not file.is_file():
+                raise UserError(f"{file} does not exist; train its fold again with --restart.")
     return OutOfFoldSource(
         files=files,
         combination=mixture.combination,

@@ -33,6 +33,10 @@ NESTED = (
     "was made without it."
 )
 OUT_OF_FOLD = "Every patient is judged by networks that were not trained on it; nothing was chosen by their scores."
+NOT_NESTED = (
+    "Every patient is judged by networks that were not trained on it; but the configuration was chosen by the same scores, "
+    "because the configurations have no patient in common, so that they are a little too high."
+)
 _OBJECTIVES = {
     "ranks": "share of the default's Dice and HD95 that is beaten (0.5 is the default)",
     "dice": "mean Dice over regions",
@@ -63,7 +67,7 @@ def write_model_report(
         fingerprint=None if fingerprint is None else fingerprint.dataset,
         chosen=[*_sentences(choice), *choice.notes],
         expected=expected,
-        expected_note=NESTED if choice.steps or choice.tuning is not None else OUT_OF_FOLD,
+        expected_note=_note(choice),
         cost=None
         if choice.cost is None
         else Cost(choice.cost.seconds_per_case, choice.cost.memory_gib, len(choice.networks)),
@@ -85,6 +89,12 @@ def write_model_report(
     )
     write_report(folder.report_file, data)
     return folder.report_file
+
+
+def _note(choice: ModelChoice) -> str:
+    if not choice.is_nested:
+        return NOT_NESTED
+    return NESTED if choice.steps or choice.tuning is not None else OUT_OF_FOLD
 
 
 def _sentences(choice: ModelChoice) -> list[str]:
@@ -138,7 +148,7 @@ def _curve(choice: ModelChoice) -> list[CurvePoint]:
     for step in choice.steps[:ENSEMBLES_SHOWN]:
         chosen = step.mixture == choice.mixture
         single = choice.compared.get(step.mixture.label)
-        summary = choice.untuned.mean_dice if chosen and choice.untuned else single.mean_dice if single else None
+        summary = single.mean_dice if single else choice.untuned.mean_dice if chosen and choice.untuned else None
         points.append(
             CurvePoint(
                 label=step.mixture.label,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +38,8 @@ CRF_VARIANTS: dict[str, dict[str, float]] = {
     "crf, twice as wide": {"appearance_mm": 20.0, "appearance_intensity": 1.0},
 }
 """Options of ``dense_crf`` that are tried."""
+VERSION = 1
+"""Changes when the same variant comes out otherwise, so that older files are not used."""
 GATE_THRESHOLDS = (0.1, 0.3, 0.7, 0.9)
 """Thresholds of ``slice_gate`` that are tried beside the plan's."""
 
@@ -84,11 +88,8 @@ def variants_of(mixture: Mixture, plan: Plan, folder: DatasetFolder, source: Out
     if not any(step.name == "dense_crf" for of in configurations for step in of.postprocessing):
         found += [Variant(name, crf=options) for name, options in CRF_VARIANTS.items()]
     store = CaseStore(folder.preprocessed)
-    first = next(iter(source.files))
-    gated = any(_has_gate(of) for of in configurations)
-    placement = store.properties(first).placement
     # The branch counts the slices of the network's grid; elsewhere its answers would have to be interpolated.
-    if gated and placement.shape == placement.box_shape:
+    if any(_has_gate(of) for of in configurations) and all(_is_on_study_grid(store, name) for name in source.files):
         found += [Variant(f"slice gate {threshold}", gate_threshold=threshold) for threshold in GATE_THRESHOLDS]
     return found
 
@@ -120,13 +121,13 @@ def with_variants(
     Raises:
         UserError: if one cannot be made.
     """
-    root = folder.tuning / "variants" / source.key[:12]
     count = default_workers() if workers is None else workers
     left_s, files, jobs = most_seconds, {}, []
     for variant in variants:
-        own = {name: root / variant.name.replace(" ", "_") / f"{name}.b2nd" for name in source.files}
+        root = folder.tuning / "variants" / _digest(source, variant, mixture, plan)
+        own = {name: root / f"{name}.b2nd" for name in source.files}
         missing = [
-            _Job(source, mixture, folds[name], folder, plan, variant, name, path)
+            _Job(source.only(name), mixture, folds[name], folder, plan, variant, name, path)
             for name, path in own.items()
             if not path.is_file()
         ]
@@ -204,6 +205,18 @@ def _after(steps: list[Part], probabilities: np.ndarray, context: Postprocessing
     built: list[Any] = [registry.build("postprocessing", step.name, step.options) for step in steps]
     *_, last = stages(built, probabilities, context)
     return last
+
+
+def _digest(source: OutOfFoldSource, variant: Variant, mixture: Mixture, plan: Plan) -> str:
+    """Differs for everything that a variant is made of."""
+    steps = [variant.steps(plan.configurations[name]) for name in mixture.configurations]
+    facts = [source.key, variant.crf, [[step.model_dump() for step in own] for own in steps], VERSION]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _is_on_study_grid(store: CaseStore, name: str) -> bool:
+    placement = store.properties(name).placement
+    return placement.shape == placement.box_shape
 
 
 def _has_gate(configuration: Configuration) -> bool:

@@ -165,7 +165,7 @@ def _judge(job: SearchJob, space: SearchSpace, params: dict[str, Any], objective
     default, chosen = space.choice(space.default), space.choice(params)
     judged = {}
     for name in job.judged:
-        case = _OPENED.get((job.source.key, name)) or _load(job.source, name)
+        case = _OPENED.get((_identity(job.source), name)) or load_tuning_case(job.source, name)
         scores = np.stack([case.scores(default), case.scores(chosen)])
         values = objective(scores)
         judged[name] = Judged(scores[0], scores[1], float(values[0]), float(values[1]))
@@ -189,15 +189,21 @@ _OPENED: dict[tuple[str, str], TuningCase] = {}
 
 def _open(source: CaseSource, names: Sequence[str]) -> list[TuningCase]:
     """The cases, opened once a process; those of another source than the last are forgotten."""
-    for key in [key for key in _OPENED if key[0] != source.key]:
+    identity = _identity(source)
+    for key in [key for key in _OPENED if key[0] != identity]:
         del _OPENED[key]
     for name in names:
-        if (source.key, name) not in _OPENED:
-            _OPENED[source.key, name] = _load(source, name)
-    return [_OPENED[source.key, name] for name in names]
+        if (identity, name) not in _OPENED:
+            _OPENED[identity, name] = load_tuning_case(source, name)
+    return [_OPENED[identity, name] for name in names]
 
 
-def _load(source: CaseSource, name: str) -> TuningCase:
+def _identity(source: CaseSource) -> str:
+    return " ".join([source.key, *source.variants])
+
+
+def load_tuning_case(source: CaseSource, name: str) -> TuningCase:
+    """Open one case (UserError if it cannot be read)."""
     loaded = source.load(name)
     return TuningCase(
         name,

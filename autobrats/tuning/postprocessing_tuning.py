@@ -15,7 +15,14 @@ from autobrats.errors import UserError
 from autobrats.evaluation.patient_groups import GROUPS, patient_groups
 from autobrats.evaluation.summary import bootstrap_interval
 from autobrats.tuning.objective import DICE, HD95, ObjectiveName
-from autobrats.tuning.postprocessing_search import Judged, SearchJob, SearchOutcome, run_search
+from autobrats.tuning.postprocessing_search import (
+    MOST_CASES,
+    Judged,
+    SearchJob,
+    SearchOutcome,
+    load_tuning_case,
+    run_search,
+)
 from autobrats.tuning.search_space import PostprocessingChoice
 from autobrats.tuning.sources import CaseSource
 from autobrats.tuning.tuning_case import default_choice
@@ -23,7 +30,7 @@ from autobrats.workers import default_workers, map_in_workers
 
 FEWEST_PATIENTS = 8
 """With fewer, no interval would tell a gain from chance."""
-SPACE_VERSION = 1
+SPACE_VERSION = 2
 """Changes when the same parameters begin to mean something else, so that old studies are not gone on with."""
 
 _log = logging.getLogger(__name__)
@@ -114,9 +121,11 @@ class PostprocessingResult:
             return f"Tuned postprocessing is applied: on patients that it did not see it changes {changes}."
         if self.search.params == self.search.default_params:
             return f"No postprocessing was better than none in {len(self.search.trials)} trials; none is applied."
+        high_end = self.gain.objective[2]
+        verdict = "calls worse" if high_end is not None and high_end < 0 else "cannot tell from chance"
         return (
             f"Tuned postprocessing is not applied: on patients that it did not see it changes {changes}, which the "
-            f"objective ({self.objective}) cannot tell from chance."
+            f"objective ({self.objective}) {verdict}."
         )
 
 
@@ -151,7 +160,7 @@ def tune_postprocessing(
     groups = patient_groups(patients, groups=options.groups, seed=options.seed) if groups is None else groups
     numbers: list[int | None] = [None, *sorted({groups[case] for case in patients})]
     sources = {number: source if number is None else (sources_by_group or {}).get(number, source) for number in numbers}
-    workers = default_workers() if options.workers is None else options.workers
+    workers = _workers(source) if options.workers is None else options.workers
     rounds = -(-len(numbers) // max(1, workers))
     jobs = [
         SearchJob(
@@ -194,6 +203,13 @@ def tune_postprocessing(
         objective=options.objective,
         pareto=options.pareto,
     )
+
+
+def _workers(source: CaseSource) -> int:
+    """As many as there are cores, fewer if the cases of so many searches do not fit the free memory."""
+    first = next(iter(source.patients))
+    opened = min(len(source.patients), MOST_CASES)
+    return default_workers(opened * load_tuning_case(source, first).memory_gib)
 
 
 def _study_name(source: CaseSource, group: int | None, seen: tuple[str, ...], options: TuningOptions) -> str:

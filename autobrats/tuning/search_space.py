@@ -56,7 +56,7 @@ class SearchSpace:
         for region in self.regions:
             own: dict[str, BaseDistribution] = {}
             if graded:
-                own["threshold"] = FloatDistribution(0.2, 0.8, step=0.05)
+                own["threshold"] = FloatDistribution(0.1, 0.9, step=0.05)
                 own["hysteresis"] = IntDistribution(0, len(HYSTERESIS) - 1)
             else:
                 own["grow"] = IntDistribution(0, len(GROW_MM) - 1)

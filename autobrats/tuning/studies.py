@@ -100,8 +100,9 @@ class FastSearch:
     def ask(self) -> Trial:
         """The next trial to run; its parameters are in ``trial.params``."""
         self._take_stored()
-        if self._seen < len(self._first):
-            self._memory.enqueue_trial(dict(self._first[self._seen]))
+        known = [trial.params for trial in self._memory.trials]
+        if following := next((params for params in self._first if params not in known), None):
+            self._memory.enqueue_trial(dict(following))
         return self._memory.ask(fixed_distributions=self._distributions)
 
     def tell(self, trial: Trial, values: Sequence[float], facts: Mapping[str, Any]) -> None:

@@ -10,16 +10,23 @@ from autobrats.plan import Part
 from autobrats.tuning.postprocessing_search import TrialRecord
 from autobrats.tuning.postprocessing_tuning import PostprocessingResult
 
+TRIALS, RESULT = "trials.csv", "result.json"
 
-def write_tuning_files(folder: Path, result: PostprocessingResult, parts: list[Part]) -> None:
+
+def write_tuning_files(folder: Path, result: PostprocessingResult | None, parts: list[Part]) -> None:
     """Write the trials of the search over all cases, and what it led to.
 
     Args:
+        result: of the tuning; None if there was none, and the files of an older one go.
         parts: what is applied; empty if nothing is.
     """
+    if result is None:
+        for name in (TRIALS, RESULT):
+            (folder / name).unlink(missing_ok=True)
+        return
     columns = sorted({name for trial in result.search.trials for name in trial.params})
     write_csv(
-        folder / "trials.csv",
+        folder / TRIALS,
         ["trial", "objective", "mean_dice", "mean_hd95_mm", "on_pareto_front", *columns],
         [
             [
@@ -35,7 +42,7 @@ def write_tuning_files(folder: Path, result: PostprocessingResult, parts: list[P
     )
     gain = result.gain
     write_json(
-        folder / "result.json",
+        folder / RESULT,
         {
             "sentence": result.sentence,
             "applied": result.applied,

@@ -61,8 +61,15 @@ class TuningCase:
         self._references = [ReferenceRegion(region, spacing_mm) for region in regions]
         self._spacing_mm, self._voxel_mm3 = spacing_mm, math.prod(spacing_mm)
         self._chain = _chain(convention)
+        self._kept_bytes = kept_bytes
         self._cuts: _Recent[Components] = _Recent(kept_bytes)
         self._scores: dict[Hashable, tuple[float, float]] = {}
+
+    @property
+    def memory_gib(self) -> float:
+        """About what it comes to hold: probabilities, and for each region its mask and a distance map; kept components."""
+        voxels, regions = math.prod(self._shape), len(self._references)
+        return (voxels * regions * (len(self._variants) + 5) + self._kept_bytes) / 2**30
 
     def scores(self, choice: PostprocessingChoice) -> np.ndarray:
         """Dice and HD95 (mm, BraTS' rules) under a choice: float64, (region, 2)."""

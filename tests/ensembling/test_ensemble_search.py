@@ -150,7 +150,7 @@ def test_a_source_s_key_changes_with_weights_combination_and_files(workplace: Wo
         )
     ]
     assert len(set(keys)) == 4 and workplace.source(pair).key == keys[0]
-    assert workplace.source(pair).without([next(iter(workplace.folds))]).key != keys[0]
+    assert workplace.source(pair).only(next(iter(workplace.folds))).key != keys[0]
 
 
 def test_cases_that_were_not_predicted_are_left_out(workplace: Workplace) -> None:
