@@ -24,7 +24,7 @@ from autobrats.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -32,6 +32,7 @@ _THREAD_VARIABLES = (
     "BLOSC_NTHREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
+"""Of the environment: how many threads numerical libraries take."""
 _CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
 _log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def _run_pool(
         workers,
         initializer=_start_worker,
         initargs=(os.getpid(),),
-        env={variable: str(threads) for variable in _THREAD_VARIABLES},
+        env={variable: str(threads) for variable in THREAD_VARIABLES},
     )
     ended_well = False
     running: dict[Any, Item] = {}

@@ -100,7 +100,7 @@ def _find_best_config(arguments: argparse.Namespace) -> int:
     print(f"\nThe model is complete in {shown_path(path)}. Segment new studies with:")
     print(f"  autobrats_predict -i NEW_STUDIES -o SEGMENTATIONS -m {shlex.quote(shown_path(path))}")
     if choice.expected is not None:
-        report = write_model_report(trained.folder, trained.dataset, trained.plan, choice, trained.candidates)
+        report = write_model_report(trained.folder, trained.dataset, trained.plan, choice)
         print(f"Report: {shown_path(report)}")
     return 0
 

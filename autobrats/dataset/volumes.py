@@ -169,6 +169,17 @@ def read_mask(image: ImageFile, geometry: Geometry | None = None) -> np.ndarray:
     return as_labels(volume.voxels, image.path)
 
 
+def read_case_mask(case: Case, modalities: Sequence[str]) -> np.ndarray:
+    """The mask of a case that has one, as :func:`read_mask` reads it.
+
+    A mask without a position of its own is oriented like the first of the case's images, in the order of ``modalities``, as
+    in preprocessing.
+    """
+    assert case.mask is not None
+    first = next(case.images[modality] for modality in modalities if modality in case.images)
+    return read_mask(case.mask, read_volume(first).geometry)
+
+
 def as_labels(voxels: np.ndarray, file: Path) -> np.ndarray:
     """Voxels as read from ``file`` as a label map: uint8, C-contiguous.
 

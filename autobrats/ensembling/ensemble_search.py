@@ -13,14 +13,13 @@ from autobrats.ensembling.mixture import Mixture
 from autobrats.ensembling.out_of_fold_source import OutOfFoldSource, out_of_fold_source
 from autobrats.inference.combination import Combiner
 from autobrats.plan import Plan
+from autobrats.tuning.tuning_case import RELEVANT
 from autobrats.workspace import DatasetFolder
 
 MOST_MEMBERS = 10
 """Steps of the greedy selection."""
 MOST_CASES = 300
 """On which mixtures are compared: more would hardly change the choice."""
-RELEVANT = 0.05
-"""Voxels to which no configuration gives this probability are in no region of any mixture."""
 
 
 @dataclass(frozen=True)

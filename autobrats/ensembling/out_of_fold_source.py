@@ -12,7 +12,7 @@ import numpy as np
 
 from autobrats.dataset.cases import Case, Dataset
 from autobrats.dataset.conventions import Convention
-from autobrats.dataset.volumes import read_mask, read_volume
+from autobrats.dataset.volumes import read_case_mask
 from autobrats.ensembling.mixture import Mixture
 from autobrats.errors import UserError
 from autobrats.evaluation.probability_file import Box, Shape, read_probabilities, read_spacing, to_volume
@@ -20,7 +20,7 @@ from autobrats.inference.combination import Combination, Combiner
 from autobrats.plan import Plan
 from autobrats.training.run_directory import RunDirectory
 from autobrats.tuning.search_space import UNCHANGED
-from autobrats.tuning.sources import SourceCase
+from autobrats.tuning.sources import SourceCase, file_facts
 from autobrats.workspace import DatasetFolder
 
 
@@ -50,8 +50,7 @@ class OutOfFoldSource:
         """A hash of the files' names, sizes and times, and of how they are combined."""
         digest = hashlib.sha256(f"{self.combination} {self.convention.model_dump_json()}".encode())
         for name, files in sorted(self.files.items()):
-            facts = [(str(file), weight, file.stat().st_size, file.stat().st_mtime_ns) for file, weight in files]
-            digest.update(repr((name, facts)).encode())
+            digest.update(repr((name, [(weight, *file_facts(file)) for file, weight in files])).encode())
         return digest.hexdigest()
 
     @property
@@ -94,11 +93,7 @@ class OutOfFoldSource:
 
     def reference(self, name: str) -> np.ndarray:
         """The case's own mask: labels, (z, y, x)."""
-        case = self.cases[name]
-        assert case.mask is not None
-        # A mask without a position of its own is oriented like the study's first image, as in preprocessing.
-        first = next(case.images[modality] for modality in self.modalities if modality in case.images)
-        return read_mask(case.mask, read_volume(first).geometry)
+        return read_case_mask(self.cases[name], self.modalities)
 
 
 def out_of_fold_source(

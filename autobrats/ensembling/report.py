@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from autobrats import __version__
 from autobrats.dataset.cases import Dataset
-from autobrats.ensembling.candidates import Candidate
 from autobrats.ensembling.expected_scores import chosen_labels
 from autobrats.ensembling.model_search import ModelChoice
 from autobrats.ensembling.report_data import confusion_and_panels, training_histories
@@ -38,15 +36,13 @@ NOT_NESTED = (
     "because the configurations have no patient in common, so that they are a little too high."
 )
 _OBJECTIVES = {
-    "ranks": "share of the default's Dice and HD95 that is beaten (0.5 is the default)",
+    "ranks": "rank of Dice and HD95 (default 0.5)",
     "dice": "mean Dice over regions",
     "hd95": "negative mean HD95 over regions, mm",
 }
 
 
-def write_model_report(
-    folder: DatasetFolder, dataset: Dataset, plan: Plan, choice: ModelChoice, candidates: Sequence[Candidate]
-) -> Path:
+def write_model_report(folder: DatasetFolder, dataset: Dataset, plan: Plan, choice: ModelChoice) -> Path:
     """Write the page; where it is.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 
 from autobrats.dataset.cases import Case, Dataset
 from autobrats.dataset.conventions import Convention
-from autobrats.dataset.volumes import read_mask, read_study, read_volume
+from autobrats.dataset.volumes import read_case_mask, read_mask, read_study
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import CaseMetrics, Metrics
 from autobrats.plan import Plan
@@ -60,7 +60,7 @@ def confusion_and_panels(
     cases = {case.name: case for case in dataset.cases if case.name in metrics.cases and case.mask is not None}
     voxels = np.zeros((len(convention.labels) + 1,) * 2, np.int64)
     for name, case in cases.items():
-        voxels += count_voxels(_reference(case, plan), labels_of(name), convention, name)
+        voxels += count_voxels(read_case_mask(case, plan.modalities), labels_of(name), convention, name)
     ordered = [poor for poor in worst_cases(metrics, len(metrics.cases)) if poor.case in cases]
     poorest = ordered[:worst]
     finest = ordered[len(poorest) :][::-1][:best]
@@ -115,13 +115,6 @@ def _read_history(run: RunDirectory) -> list[dict[str, Any]]:
         return [json.loads(line) for line in run.history_file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{run.history_file} is not valid ({error}); delete it, or train its fold again.") from None
-
-
-def _reference(case: Case, plan: Plan) -> np.ndarray:
-    """The case's mask; one without a position of its own is oriented like the study's first image."""
-    assert case.mask is not None
-    first = next(case.images[modality] for modality in plan.modalities if modality in case.images)
-    return read_mask(case.mask, read_volume(first).geometry)
 
 
 def _picture(case: Case, plan: Plan, labels_of: LabelsOf) -> bytes:

@@ -163,14 +163,13 @@ class _Job:
 def _make(job: _Job) -> float:
     """Write the variant of a case; the seconds that took."""
     started = time.perf_counter()
-    probabilities = _probabilities(job)
-    _, box, shape, spacing_mm = job.source.combined(job.name)
-    write_probabilities(job.path, probabilities, box, shape, spacing_mm)
+    combined, box, shape, spacing_mm = job.source.combined(job.name)
+    write_probabilities(job.path, _probabilities(job, combined), box, shape, spacing_mm)
     return time.perf_counter() - started
 
 
-def _probabilities(job: _Job) -> np.ndarray:
-    """uint8, (region, z, y, x) of the study's box."""
+def _probabilities(job: _Job, combined: np.ndarray) -> np.ndarray:
+    """The variant of the combined probabilities; both uint8, (region, z, y, x) of the study's box."""
     name, plan, variant = job.name, job.plan, job.variant
     store = CaseStore(job.folder.preprocessed)
     images = np.asarray(store.images(name)[:], np.float32)
@@ -194,11 +193,11 @@ def _probabilities(job: _Job) -> np.ndarray:
             )
             raw = read_probabilities(run.probability_file(name))[0].astype(np.float32) / 255
             combiner.add(_after(variant.steps(own), raw, context), weight)
-        combined = combiner.result()
+        probabilities = combiner.result()
     else:
-        combined = job.source.combined(name)[0].astype(np.float32) / 255
+        probabilities = combined.astype(np.float32) / 255
     context = PostprocessingContext(plan.convention, in_study_box(images, placement), placement.study_spacing_mm)
-    return np.rint(_after(variant.parts(), combined, context) * 255).astype(np.uint8)
+    return np.rint(_after(variant.parts(), probabilities, context) * 255).astype(np.uint8)
 
 
 def _after(steps: list[Part], probabilities: np.ndarray, context: PostprocessingContext) -> np.ndarray:

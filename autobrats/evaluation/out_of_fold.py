@@ -8,7 +8,7 @@ import numpy as np
 
 from autobrats.dataset.cases import Case
 from autobrats.dataset.conventions import Convention
-from autobrats.dataset.volumes import read_mask, read_volume
+from autobrats.dataset.volumes import read_case_mask
 from autobrats.evaluation.cases import score_case
 from autobrats.evaluation.metrics_file import CaseMetrics, case_metrics
 from autobrats.evaluation.probability_file import Box, Shape, to_volume
@@ -33,9 +33,6 @@ def score_probabilities(
         spacing_mm: of the study.
         fold: that the case was held back from.
     """
-    assert case.mask is not None
     labels = to_volume(convention.decide(probabilities)[None], box, shape)[0]
-    # A mask without a position of its own is oriented like the study's first image, as in preprocessing.
-    first = next(case.images[modality] for modality in modalities if modality in case.images)
-    reference = read_mask(case.mask, read_volume(first).geometry)
+    reference = read_case_mask(case, modalities)
     return case_metrics(case.patient, score_case(labels, reference, convention, spacing_mm), fold)

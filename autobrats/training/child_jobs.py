@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from autobrats.workers import THREAD_VARIABLES
+
 PARENT_VARIABLE = "AUTOBRATS_PARENT"
 """The process by whose end a child ends, too."""
 STOPPED_CODE = 130
 """The exit code of a command that was asked to stop."""
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS")
 _MEANINGS = {signal.SIGKILL: "most likely out of memory", signal.SIGSEGV: "segmentation fault"}
 
 
@@ -34,7 +35,7 @@ class ChildJob:
         self.log = log
         self._was_asked = False
         self._log_start = log.stat().st_size if log.is_file() else 0
-        environment = {variable: str(threads) for variable in _THREAD_VARIABLES} | dict(os.environ)
+        environment = {variable: str(threads) for variable in THREAD_VARIABLES} | dict(os.environ)
         environment[PARENT_VARIABLE] = str(os.getpid())
         with open(log, "ab") as output:
             # In a session of its own: Ctrl-C in the terminal reaches it through its parent, once.

@@ -13,7 +13,7 @@ from autobrats.evaluation.label_meaning import LabelMeaning, find_meaning, refer
 from autobrats.evaluation.pair_scores import read_prediction, read_reference
 from autobrats.evaluation.pairing import Pair, pair_label_maps
 from autobrats.tuning.search_space import UNCHANGED
-from autobrats.tuning.sources import SourceCase
+from autobrats.tuning.sources import SourceCase, file_facts
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class LabelMapSource:
         digest = hashlib.sha256(repr(meaning).encode())
         for name, pair in sorted(self.pairs.items()):
             files = [file for file in (pair.prediction, pair.reference) if file is not None]
-            facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-            digest.update(repr((name, facts)).encode())
+            digest.update(repr((name, [file_facts(file) for file in files])).encode())
         return digest.hexdigest()
 
     def load(self, name: str) -> SourceCase:

@@ -206,8 +206,6 @@ def load_tuning_case(source: CaseSource, name: str) -> TuningCase:
     """Open one case (UserError if it cannot be read)."""
     loaded = source.load(name)
     return TuningCase(
-        name,
-        source.patients[name],
         loaded.variants,
         loaded.reference,
         source.convention,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +31,6 @@ FEWEST_PATIENTS = 8
 """With fewer, no interval would tell a gain from chance."""
 SPACE_VERSION = 2
 """Changes when the same parameters begin to mean something else, so that old studies are not gone on with."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ class TuningCase:
     that was scored before is not scored again.
 
     Args:
-        name, patient: of the case.
         variants: uint8 (0..255), (region, z, y, x), by the variant's name.
         reference: labels, (z, y, x).
         convention: of both.
@@ -41,8 +40,6 @@ class TuningCase:
 
     def __init__(
         self,
-        name: str,
-        patient: str,
         variants: Mapping[str, np.ndarray],
         reference: np.ndarray,
         convention: Convention,
@@ -50,7 +47,7 @@ class TuningCase:
         margin_mm: float = 0.0,
         kept_bytes: int = 1_000_000,
     ) -> None:
-        self.name, self.patient, self.convention = name, patient, convention
+        self.convention = convention
         relevant = np.any([array.max(0) > RELEVANT * 255 for array in variants.values()], axis=0)
         tight = bounding_slices(relevant | (reference > 0)) or (slice(0, 1),) * 3
         margins = [math.ceil(margin_mm / size) for size in spacing_mm]

@@ -53,7 +53,7 @@ def test_pairs_become_cases_on_their_grid(folders: tuple[Path, Path]) -> None:
         assert levels.dtype == np.uint8 and levels.shape == (3, *SHAPE) and set(np.unique(levels)) == {0, 255}
         predicted = labels_of(made_up.variants[UNCHANGED])
         assert np.array_equal(levels > 0, source.convention.to_regions(predicted).astype(bool))
-        fast = TuningCase(name, name, case.variants, case.reference, source.convention, case.spacing_mm, margin_mm=8.0)
+        fast = TuningCase(case.variants, case.reference, source.convention, case.spacing_mm, margin_mm=8.0)
         scores = score_case(predicted, case.reference, source.convention, case.spacing_mm)
         expected = [[scores[region]["dice"], scores[region]["hd95"]] for region in source.convention.regions]
         np.testing.assert_allclose(fast.scores(default_choice(source.convention)), expected, rtol=1e-5)

@@ -35,7 +35,7 @@ def test_trial_0_is_the_default_with_its_own_scores(tmp_path: Path) -> None:
     default = space.choice(space.default)
     scores = np.array(
         [
-            TuningCase(name, name, case.variants, case.reference, source.convention, case.spacing_mm).scores(default)
+            TuningCase(case.variants, case.reference, source.convention, case.spacing_mm).scores(default)
             for name, case in list(source.cases.items())[2:]
         ]
     )
@@ -68,7 +68,7 @@ def test_specks_are_found_and_the_judged_cases_gain(tmp_path: Path) -> None:
 
 def _case(source: MadeUpSource, name: str) -> TuningCase:
     case = source.cases[name]
-    return TuningCase(name, name, case.variants, case.reference, source.convention, case.spacing_mm)
+    return TuningCase(case.variants, case.reference, source.convention, case.spacing_mm)
 
 
 def test_judged_cases_are_not_read_before_the_choice(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_scores_are_those_of_the_steps(make, convention, variants, graded, seed)
     space = SearchSpace(convention, variants, graded=graded)
     random = np.random.default_rng(seed)
     margin_mm = 0.0 if graded else 8.0
-    fast = TuningCase("case", "patient", case.variants, case.reference, convention, case.spacing_mm, margin_mm)
+    fast = TuningCase(case.variants, case.reference, convention, case.spacing_mm, margin_mm)
     for _ in range(15):
         choice = space.choice(random_params(space, random))
         np.testing.assert_allclose(fast.scores(choice), slowly(case, space, choice, convention), rtol=1e-5, atol=1e-6)
@@ -75,7 +75,7 @@ def test_scores_are_those_of_the_steps(make, convention, variants, graded, seed)
 @pytest.mark.parametrize("make, convention", [(brats_case, BRATS), (plain_case, PLAIN)])
 def test_the_default_is_the_plain_decision(make, convention) -> None:
     case = make(5)
-    fast = TuningCase("case", "patient", case.variants, case.reference, convention, case.spacing_mm)
+    fast = TuningCase(case.variants, case.reference, convention, case.spacing_mm)
     labels = convention.decide(case.variants[UNCHANGED])
     scores = score_case(labels, case.reference, convention, case.spacing_mm)
     expected = [[scores[region]["dice"], scores[region]["hd95"]] for region in convention.regions]
@@ -84,11 +84,11 @@ def test_the_default_is_the_plain_decision(make, convention) -> None:
 
 def test_a_case_without_any_tumour() -> None:
     nothing = np.zeros(SHAPE, np.uint8)
-    fast = TuningCase("case", "patient", {UNCHANGED: np.zeros((3, *SHAPE), np.uint8)}, nothing, BRATS, SPACING_MM)
+    fast = TuningCase({UNCHANGED: np.zeros((3, *SHAPE), np.uint8)}, nothing, BRATS, SPACING_MM)
     assert fast.scores(default_choice(BRATS)).tolist() == [[1.0, 0.0]] * 3
     speck = np.zeros((3, *SHAPE), np.uint8)
     speck[:, 3, 4, 5] = 200
-    fast = TuningCase("case", "patient", {UNCHANGED: speck}, nothing, BRATS, SPACING_MM)
+    fast = TuningCase({UNCHANGED: speck}, nothing, BRATS, SPACING_MM)
     np.testing.assert_allclose(fast.scores(default_choice(BRATS)), [[0.0, 373.128664]] * 3)
     space = SearchSpace(BRATS)
     removed = space.choice({**space.default, **{f"{region}.min_component": 8 for region in BRATS.regions}})
@@ -98,8 +98,7 @@ def test_a_case_without_any_tumour() -> None:
 def test_a_small_memory_changes_nothing() -> None:
     case, space, random = brats_case(1), SearchSpace(BRATS, ["crf"]), np.random.default_rng(1)
     generous, forgetful = (
-        TuningCase("case", "patient", case.variants, case.reference, BRATS, SPACING_MM, kept_bytes=kept)
-        for kept in (10_000_000, 0)
+        TuningCase(case.variants, case.reference, BRATS, SPACING_MM, kept_bytes=kept) for kept in (10_000_000, 0)
     )
     params = [random_params(space, random) for _ in range(6)]
     for of in [*params, *params]:
