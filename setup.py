@@ -17,11 +17,11 @@ class BuildWithPlans(build_py):
     def run(self) -> None:
         super().run()
         if not self.editable_mode:
-            recipes = sorted((ROOT / "plans").glob("*.json"))
+            recipes = sorted((ROOT / "plans").rglob("*.json"))
             if not recipes:
                 raise FileNotFoundError(f"{ROOT / 'plans'} holds no recipes; an autobrats without them cannot plan.")
             for recipe in recipes:
-                target = Path(self.build_lib) / "autobrats" / "plans" / recipe.name
+                target = Path(self.build_lib) / "autobrats" / "plans" / recipe.relative_to(ROOT / "plans")
                 self.mkpath(str(target.parent))
                 self.copy_file(str(recipe), str(target))
 
@@ -29,7 +29,7 @@ class BuildWithPlans(build_py):
 setup(
     name="autobrats",
     version=re.search(r'__version__ = "(.+)"', (ROOT / "autobrats" / "__init__.py").read_text()).group(1),
-    description="Self-configuring segmentation of brain tumours in MRI",
+    description="Self-configuring segmentation of brain tumours in MRI, and prediction of survival",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -50,6 +50,8 @@ setup(
         "fill-voids>=2.0",
         "scipy>=1.11",
         "scikit-learn>=1.4",
+        "scikit-survival>=0.23",
+        "skops>=0.10",
         "pyradiomics-bhklab>=3.1.4",
         "optuna>=3.6",
         "pydantic>=2.7",
@@ -85,6 +87,9 @@ setup(
             "autobrats_evaluate = autobrats.commands.evaluate:main",
             "autobrats_export = autobrats.commands.export_model:main",
             "autobrats_import = autobrats.commands.import_model:main",
+            "autobrats_survival_train = autobrats.commands.survival_train:main",
+            "autobrats_survival_predict = autobrats.commands.survival_predict:main",
+            "autobrats_survival_evaluate = autobrats.commands.survival_evaluate:main",
             "autobrats_demo = autobrats.commands.demo:main",
         ]
     },

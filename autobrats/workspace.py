@@ -71,6 +71,11 @@ class DatasetFolder:
         return self.path / "report.html"
 
     @property
+    def survival(self) -> Path:
+        """The survival model, and what was found when it was trained."""
+        return self.path / "survival"
+
+    @property
     def model(self) -> Path:
         """The model folder that find_best_config writes and predict reads by default."""
         return self.path / "model"
@@ -86,6 +91,11 @@ class Workspace:
     def locate(cls, path: str | Path | None = None) -> Workspace:
         """``path``, else the environment variable AUTOBRATS_WORKSPACE, else ./autobrats_workspace."""
         return cls(Path(path or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FOLDER).absolute())
+
+    @property
+    def survival(self) -> Path:
+        """The survival model of no dataset: from a table of features."""
+        return self.path / "survival"
 
     def datasets(self) -> list[str]:
         """The names of the planned datasets, sorted."""

@@ -11,6 +11,7 @@ import pytest
 COMMANDS = [
     *("plan", "train", "tune", "find_best_config", "predict"),
     *("evaluate", "export_model", "import_model", "demo"),
+    *("survival_train", "survival_predict", "survival_evaluate"),
 ]
 HEAVY = ["torch", "SimpleITK", "numpy", "pydantic", "scipy", "nibabel", "matplotlib", "rich", "sklearn", "optuna"]
 ROOT = Path(__file__).parents[1]

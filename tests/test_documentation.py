@@ -16,6 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "documentation").glob("*.md"))]
 COMMANDS = {
     **{name: name for name in ("plan", "train", "tune", "find_best_config", "predict", "evaluate", "demo")},
     **{"export": "export_model", "import": "import_model"},
+    **{name: name for name in ("survival_train", "survival_predict", "survival_evaluate")},
 }
 """The modules by command."""
 PAGES_OF = {"import": "autobrats_export.md", "demo": "demo.md"}

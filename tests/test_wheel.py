@@ -34,8 +34,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_recipes_and_licence_are_inside_and_tests_are_not(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    recipes = {path.name for path in (ROOT / "plans").glob("*.json")}
-    assert recipes and {f"autobrats/plans/{name}" for name in recipes} <= set(names)
+    recipes = {path.relative_to(ROOT / "plans").as_posix() for path in (ROOT / "plans").rglob("*.json")}
+    assert "survival/anand2020.json" in recipes and {f"autobrats/plans/{name}" for name in recipes} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"autobrats"}
 

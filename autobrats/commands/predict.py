@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autobrats.commands.predict_survival import add_survival_arguments, load_survival_model, predict_survival
 from autobrats.commands.running import add_dataset_arguments, chosen_model, new_parser, not_negative, run
 from autobrats.errors import UserError
 
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--convention", metavar="NAME", help="of the labels written (default: the study's own, else the model's)"
     )
+    add_survival_arguments(result)
     return result
 
 
@@ -84,6 +86,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from autobrats.inference.prediction import writing_convention
     from autobrats.inference.predictor import Predictor
 
+    survival = load_survival_model(arguments)
     predictor = Predictor.load(
         chosen_model(arguments),
         device=arguments.device,
@@ -131,6 +134,8 @@ def predict(arguments: argparse.Namespace) -> int:
         ahead = f", about {_duration(left)} left" if number < len(waiting) else ""
         print(f"{number}/{len(waiting)} {case.name}: {prediction.seconds:.1f} s{ahead} -> {mask.name}", flush=True)
         _print_warnings(case.name, [warning for warning in prediction.warnings if warning not in told])
+    if survival is not None and (segmented := _segmented(arguments, cases)):
+        failures += predict_survival(arguments, survival, predictor, segmented, convention).items()
     _report_failures(arguments.output, failures)
     print(
         f"{done} of {len(waiting)} studies predicted in {_duration(time.perf_counter() - started)}: {arguments.output}"
@@ -156,6 +161,12 @@ def _is_predicted(arguments: argparse.Namespace, name: str) -> bool:
     """Whether everything that is asked for of a study is in OUT."""
     wanted = not arguments.save_probabilities or _probability_path(arguments, name).is_file()
     return wanted and any((arguments.output / f"{name}{suffix}").is_file() for suffix in _suffixes())
+
+
+def _segmented(arguments: argparse.Namespace, cases: Sequence[Case]) -> list[tuple[Case, Path]]:
+    """The cases whose mask is in OUT, each with it."""
+    masks = ((case, arguments.output / f"{case.name}{suffix}") for case in cases for suffix in _suffixes())
+    return [(case, mask) for case, mask in masks if mask.is_file()]
 
 
 def _suffixes() -> tuple[str, ...]:

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from autobrats.dataset.cases import Case
+from autobrats.dataset.clinical.columns import TEXT_NAMES, clinical_name
+from autobrats.dataset.clinical.values import is_missing
+from autobrats.dataset.csv_table import read_csv_table
 from autobrats.dataset.faults import Fault
 from autobrats.errors import UserError
 
 CASES_TABLE = "cases.csv"
 _OTHER_TABLES = re.compile(r"(name_mapping|survival_(info|data|evaluation)).*\.csv", re.I)
-_CLINICAL_NAMES = {
-    "age": "age",
-    "age_at_mri": "age",
-    "grade": "grade",
-    "sex": "sex",
-    "gender": "sex",
-    "survival": "survival_days",
-    "survival_days": "survival_days",
-    "os": "survival_days",
-    "resectionstatus": "extent_of_resection",
-    "resection_status": "extent_of_resection",
-    "extent_of_resection": "extent_of_resection",
-    "eor": "extent_of_resection",
-}
 
 
 def read_table(file: Path) -> list[dict[str, str]]:
@@ -34,25 +22,12 @@ def read_table(file: Path) -> list[dict[str, str]]:
     Raises:
         UserError: if it cannot be read or has no header.
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist.") from None
-    except UnicodeDecodeError:
-        text = file.read_text(encoding="latin-1")
-    lines = text.splitlines()
-    if not lines or not lines[0].strip():
-        raise UserError(f"{file} is empty; its first line must name the columns.")
-    delimiter = max(",;\t", key=lines[0].count)
-    rows = csv.DictReader(lines, delimiter=delimiter)
-    table = [{(key or "").strip(): (value or "").strip() for key, value in row.items() if key} for row in rows]
-    return [row for row in table if any(row.values())]
-
-
-def clinical_name(column: str) -> str:
-    """A column's name as clinical data are called here: lower case, underscores, the years' spellings mapped."""
-    name = re.sub(r"\W+", "_", column.strip().lower()).strip("_")
-    return _CLINICAL_NAMES.get(name, name)
+    table = read_csv_table(file)
+    rows = [
+        {name: row[index] if index < len(row) else "" for index, name in enumerate(table.header) if name}
+        for row in table.rows
+    ]
+    return [row for row in rows if any(row.values())]
 
 
 def find_column(row: dict[str, str], *names: str) -> str | None:
@@ -123,5 +98,6 @@ def _add_challenge_table(table: list[dict[str, str]], by_name: dict[str, Case]) 
         if case is None:
             continue
         for key, value in row.items():
-            if clinical_name(key) in _CLINICAL_NAMES.values() and value and value.upper() not in ("NA", "NAN"):
-                case.clinical.setdefault(clinical_name(key), value)
+            name = clinical_name(key)
+            if name in TEXT_NAMES and not is_missing(value):
+                case.clinical.setdefault(name, value)

@@ -19,6 +19,7 @@ from autobrats.planning.explain import explain
 from autobrats.planning.fingerprint_file import FingerprintFile
 from autobrats.reporting.page.data import Cost, CurvePoint, Member, RaceRow, ReportData, TrialPoint, TuningStory
 from autobrats.reporting.page.page import write_report
+from autobrats.reporting.page.survival_data import STORY_FILE, SurvivalStory, read_story
 from autobrats.tuning.postprocessing_search import TrialRecord
 from autobrats.tuning.postprocessing_tuning import PostprocessingResult
 from autobrats.tuning.race_record import RaceRecord
@@ -74,6 +75,7 @@ def write_model_report(folder: DatasetFolder, dataset: Dataset, plan: Plan, choi
         members=_members(choice),
         cases=panels,
         confusion=confusion,
+        survival=survival_story(folder),
         histories=training_histories(folder),
         race=_race(folder),
         facts={
@@ -185,6 +187,16 @@ def _race(folder: DatasetFolder) -> list[RaceRow]:
         )
         for name, it in record.configurations.items()
     ]
+
+
+def survival_story(folder: DatasetFolder) -> SurvivalStory | None:
+    """What a survival training left for the report; None without one.
+
+    Raises:
+        UserError: if its file is not of this form.
+    """
+    file = folder.survival / STORY_FILE
+    return read_story(file) if file.is_file() else None
 
 
 def _machine(fingerprint: FingerprintFile) -> str:

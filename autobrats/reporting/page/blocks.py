@@ -116,7 +116,7 @@ def figure(
 class Key:
     """An entry of a legend: how it is drawn, and what it means."""
 
-    kind: Literal["line", "dot", "cross", "diamond", "box"]
+    kind: Literal["line", "dot", "cross", "diamond", "box", "arrow"]
     classes: str
     meaning: str
 
@@ -164,6 +164,8 @@ def _swatch(key: Key) -> Element:
         mark = element("circle", cx=14.0, cy=7.0, r=3.5, class_=f"mark {key.classes}")
     elif key.kind == "cross":
         mark = element("path", d="M11 4l6 6m-6 0l6 -6", class_=f"line thin {key.classes}")
+    elif key.kind == "arrow":
+        mark = element("path", d="M10 7h8m-3 -3l3 3l-3 3", class_=f"line {key.classes}")
     elif key.kind == "diamond":
         mark = element("path", d="M5 7h18M14 1l6 6l-6 6l-6 -6z", class_=f"mean {key.classes}")
     else:

@@ -12,6 +12,7 @@ from autobrats.dataset.cases import Dataset
 from autobrats.evaluation.metrics_file import Metrics
 from autobrats.fingerprint.dataset import DatasetFingerprint
 from autobrats.plan import Plan
+from autobrats.reporting.page.survival_data import SurvivalStory
 
 Interval = tuple[float, float | None, float | None]
 """A mean and the ends of its 95 % interval, None where there is none."""
@@ -152,6 +153,7 @@ class ReportData:
         members: of the ensemble that was chosen.
         cases: the best and the worst, with pictures.
         confusion: of labels, out of fold.
+        survival: of the survival model, if there is one.
         histories: the training curves.
         race: of the configurations, if there was one.
         facts: versions, command, seed and the like, by name.
@@ -174,6 +176,7 @@ class ReportData:
     members: Sequence[Member] = ()
     cases: Sequence[CasePanel] = ()
     confusion: Confusion | None = None
+    survival: SurvivalStory | None = None
     histories: Histories = field(default_factory=dict)
     race: Sequence[RaceRow] = ()
     facts: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -17,17 +18,19 @@ from autobrats.reporting.page.sections.errors import the_errors
 from autobrats.reporting.page.sections.model import the_model
 from autobrats.reporting.page.sections.provenance import the_provenance
 from autobrats.reporting.page.sections.scores import out_of_fold_scores
+from autobrats.reporting.page.sections.survival import the_survival
 from autobrats.reporting.page.sections.training import the_training
 from autobrats.reporting.page.sections.tuning import the_tuning
 from autobrats.reporting.page.style import STYLE
 
-SECTIONS = (
+SECTIONS: tuple[Callable[[ReportData], Element | None], ...] = (
     the_model,
     out_of_fold_scores,
     the_tuning,
     the_ensemble,
     the_cases,
     the_errors,
+    lambda data: the_survival(data.survival),
     the_training,
     the_dataset,
     the_plan,
@@ -43,6 +46,11 @@ def write_report(path: Path, data: ReportData) -> None:
 def page(data: ReportData) -> str:
     """The report as HTML text."""
     sections = [section for build in SECTIONS if (section := build(data)) is not None]
+    return document(data.title, f"Dataset {data.dataset.name}, {data.created}", sections)
+
+
+def document(title: str, subtitle: str, sections: Sequence[Element]) -> str:
+    """Sections as a whole page, with their list at its top, as HTML text."""
     html = element(
         "html",
         element(
@@ -51,25 +59,27 @@ def page(data: ReportData) -> str:
             element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
             element("meta", name_="color-scheme", content="light dark"),
             element("meta", name_="generator", content=f"autobrats {__version__}"),
-            element("title", data.title),
+            element("title", title),
             element("style", STYLE),
         ),
-        element("body", _header(data, sections), element("main", sections), _footer()),
+        element("body", _header(title, subtitle, sections), element("main", sections), _footer()),
         lang="en",
     )
     return f"<!DOCTYPE html>\n{to_html(html)}\n"
 
 
-def _header(data: ReportData, sections: list[Element]) -> Element:
-    links = [
-        element("li", element("a", section.findtext("h2") or "", href=f"#{section.get('id')}")) for section in sections
-    ]
+def link_to(section: Element) -> Element:
+    """The entry of a section in the list at the top."""
+    return element("li", element("a", section.findtext("h2") or "", href=f"#{section.get('id')}"))
+
+
+def _header(title: str, subtitle: str, sections: Sequence[Element]) -> Element:
     return element(
         "header",
         element("p", "autobrats report", class_="kind"),
-        element("h1", data.title),
-        element("p", f"Dataset {data.dataset.name}, {data.created}", class_="soft"),
-        element("nav", element("ol", links), aria_label="Contents"),
+        element("h1", title),
+        element("p", subtitle, class_="soft"),
+        element("nav", element("ol", [link_to(section) for section in sections]), aria_label="Contents"),
     )
 
 

@@ -144,6 +144,14 @@ svg text.marked { fill: var(--ink); font-weight: 650; }
 .box.marked { fill: var(--s0); fill-opacity: .28; stroke: var(--s0); }
 .mean { fill: var(--s1); stroke: var(--paper); stroke-width: 1; }
 .swatch .mean { stroke: var(--s1); stroke-width: 1.5; }
+.line.tick { stroke-width: 1; stroke-dasharray: none; opacity: .8; }
+.line.border { stroke: var(--faint); stroke-width: 1; stroke-dasharray: 2 3; }
+.line.alive { stroke: var(--soft); stroke-width: 1.25; }
+.band { opacity: .14; }
+.f0 { fill: var(--s0); }
+.f1 { fill: var(--s1); }
+.f4 { fill: var(--s4); }
+.class-square { fill: var(--wash); }
 .bar { fill: var(--s0); }
 .mark { stroke-width: 1.75; fill: var(--paper); stroke: var(--ink); }
 .mark.plain { stroke: var(--soft); }

@@ -1,0 +1,108 @@
+"""What autobrats_predict --survival adds: survival of the patients whose studies it has segmented."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autobrats.errors import UserError
+
+if TYPE_CHECKING:
+    from autobrats.dataset.cases import Case
+    from autobrats.dataset.conventions import Convention
+    from autobrats.inference.predictor import Predictor
+    from autobrats.survival.survival_predictor import SurvivalPredictor
+
+SURVIVAL_FILE = "survival.csv"
+
+
+def add_survival_arguments(result: argparse.ArgumentParser) -> None:
+    """The options of survival."""
+    result.add_argument(
+        "--survival", action="store_true", help=f"also OUT/{SURVIVAL_FILE}: how long the patients are expected to live"
+    )
+    result.add_argument(
+        "--clinical",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="TABLE",
+        help="with --survival: CSVs with age and what else is known of the patients (default: tables beside the studies)",
+    )
+    result.add_argument(
+        "--survival-model",
+        type=Path,
+        metavar="FOLDER",
+        help="with --survival: of autobrats_survival_train (default: that in the workspace)",
+    )
+
+
+def load_survival_model(arguments: argparse.Namespace) -> SurvivalPredictor | None:
+    """The survival model that was asked for; None if survival was not.
+
+    Raises:
+        UserError: if there is no model, or its options are given without --survival.
+    """
+    if not arguments.survival:
+        if arguments.clinical or arguments.survival_model:
+            raise UserError("--clinical and --survival-model are for survival; add --survival.")
+        return None
+    from autobrats.commands.survival_sources import found_model
+    from autobrats.survival.survival_predictor import SurvivalPredictor
+
+    missing = [table for table in arguments.clinical if not table.is_file()]
+    if missing:
+        raise UserError(f"{missing[0]} does not exist; give the clinical table with --clinical.")
+    return SurvivalPredictor.load(arguments.survival_model or found_model(arguments))
+
+
+def predict_survival(
+    arguments: argparse.Namespace,
+    survival: SurvivalPredictor,
+    predictor: Predictor,
+    cases: Sequence[tuple[Case, Path]],
+    convention: Convention | None,
+) -> dict[str, str]:
+    """Write survival.csv for cases and their written masks; by case, what failed.
+
+    Raises:
+        UserError: if no survival can be predicted at all.
+    """
+    from autobrats.dataset.cases import Dataset, ImageFile
+    from autobrats.inference.prediction import writing_convention
+    from autobrats.survival.survival_cases import SurvivalCase
+    from autobrats.survival.survival_inputs import Sources
+
+    plan = predictor.model.plan
+
+    def as_survival_case(case: Case, mask: Path) -> SurvivalCase:
+        written, _ = writing_convention(case.name, plan.convention, convention, plan.convention_of_names)
+        return SurvivalCase(case.name, case.patient, dict(case.images), ImageFile(path=mask), written)
+
+    known = Dataset(
+        name="studies",
+        root=arguments.input,
+        layout="studies",
+        modalities=list(predictor.modalities),
+        convention=plan.convention,
+        cases=[case for case, _ in cases],
+    )
+    inputs = survival.read(
+        Sources(
+            cases=[as_survival_case(case, mask) for case, mask in cases],
+            clinical=tuple(arguments.clinical),
+            dataset=None if arguments.clinical else known,
+        ),
+        workers=arguments.workers,
+    )
+    for note in inputs.notes:
+        print(f"    {note}", file=sys.stderr)
+    predicted = survival.predict(inputs)
+    for warning in predicted.warnings:
+        print(f"    {warning}", file=sys.stderr)
+    predicted.write(arguments.output / SURVIVAL_FILE)
+    print(f"survival of {len(predicted.predictions)} patients: {arguments.output / SURVIVAL_FILE}")
+    return inputs.failures

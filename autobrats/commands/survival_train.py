@@ -1,0 +1,242 @@
+"""autobrats_survival_train: a model of overall survival, tuned without being fooled."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autobrats.commands.running import (
+    add_dataset_arguments,
+    at_least_two,
+    count,
+    new_parser,
+    not_negative,
+    positive,
+    run,
+)
+from autobrats.commands.survival_sources import (
+    add_source_arguments,
+    add_workers_argument,
+    print_clinical,
+    print_notes,
+    sources_of,
+)
+
+if TYPE_CHECKING:
+    from autobrats.survival.cohort import Cohort
+    from autobrats.survival.survival_inputs import SurvivalInputs
+    from autobrats.survival.survival_training import TrainedSurvival, TrainingOptions
+    from autobrats.workspace import DatasetFolder
+
+_EPILOG = """\
+examples:
+  autobrats_survival_train                                    the workspace's dataset with its own masks and tables
+  autobrats_survival_train --clinical survival_info.csv       the same with another clinical table
+  autobrats_survival_train --features radiomics.csv --clinical clinical.csv -o model    ready features, no images
+  autobrats_survival_train -s segmentations --clinical survival_info.csv -o model       masks, no images
+  autobrats_survival_train --features radiomics.csv --clinical clinical.csv --columns survival_days=OS:months died=Event
+
+Age alone, and age with grade or resection where they are given, are always tried; another model is taken only if it
+beats the best of them by more than the interval of the difference, on patients that neither saw.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    result = new_parser(
+        "autobrats_survival_train", "Learn to predict how long patients live, and say how well that works.", _EPILOG
+    )
+    add_dataset_arguments(result)
+    add_source_arguments(result)
+    result.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="for the model (default: survival in the dataset's folder)"
+    )
+    result.add_argument(
+        "--recipe", metavar="NAME", help="train this published model in place of the tuned one: anand2020"
+    )
+    result.add_argument("--no-radiomics", action="store_true", help="volumes and places only; quicker with images")
+    result.add_argument(
+        "--objective",
+        choices=["c_index", "spearman", "accuracy", "mse"],
+        help="what is tuned for (default: c_index if patients are censored, else spearman)",
+    )
+    result.add_argument(
+        "--gtr-only", action="store_true", help="patients with gross total resection only, as the BraTS portal scores"
+    )
+    result.add_argument(
+        "--trials", type=not_negative, default=60, metavar="N", help="models that each search tries (default: 60)"
+    )
+    result.add_argument(
+        "--folds", type=at_least_two, default=5, metavar="K", help="of the outer cross-validation (default: 5)"
+    )
+    result.add_argument("--repeats", type=count, default=3, metavar="R", help="of it, with other folds (default: 3)")
+    result.add_argument("--max-hours", type=positive, metavar="H", help="for all searches together (default: no limit)")
+    result.add_argument(
+        "--null-checks",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help="repeat everything with survival shuffled between patients, which must find nothing (default: 0)",
+    )
+    result.add_argument("--seed", type=not_negative, default=0, metavar="S", help="of folds, search and models")
+    add_workers_argument(result)
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of autobrats_survival_train."""
+    return run(parser(), survival_train, argv)
+
+
+def survival_train(arguments: argparse.Namespace) -> int:
+    """Read what is known of the patients, train, write the model and its report, and say what to expect."""
+    from autobrats.dataset.cases import Dataset
+    from autobrats.files import read_model
+    from autobrats.reporting.progress_bar import ProgressBar
+    from autobrats.survival.feature_files import write_features
+    from autobrats.survival.survival_inputs import CACHE_FOLDER, read_inputs
+    from autobrats.workspace import Workspace
+
+    dataset_folder = _dataset_folder(arguments)
+    dataset = read_model(dataset_folder.dataset_file, Dataset) if dataset_folder else None
+    home = dataset_folder or Workspace.locate(arguments.workspace)
+    output = arguments.output or home.survival
+    sources = sources_of(arguments, dataset)
+    with ProgressBar("features") as on_progress:
+        inputs = read_inputs(
+            sources,
+            cache=output / CACHE_FOLDER,
+            radiomics=not arguments.no_radiomics,
+            workers=arguments.workers,
+            on_progress=on_progress,
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    inputs.clinical.write_report(output / "clinical_report.csv")
+    print_clinical(inputs)
+    print_notes(inputs)
+    if inputs.features is not None and arguments.features is None:
+        write_features(output / "features.csv", inputs.features)
+    cohort, notes = _cohort(arguments, inputs)
+    options = _options(arguments, cohort)
+    trained = _train(cohort, options, output, notes)
+    _write(arguments, output, dataset_folder, trained, cohort, options, inputs, notes)
+    return 1 if inputs.failures else 0
+
+
+def _dataset_folder(arguments: argparse.Namespace) -> DatasetFolder | None:
+    """The workspace's dataset, if nothing else is given to learn from."""
+    from autobrats.workspace import Workspace
+
+    alone = arguments.features is None and arguments.input is None
+    if alone and not (
+        arguments.segmentations is not None and arguments.dataset is None and arguments.output is not None
+    ):
+        return Workspace.locate(arguments.workspace).dataset(arguments.dataset)
+    return None
+
+
+def _cohort(arguments: argparse.Namespace, inputs: SurvivalInputs) -> tuple[Cohort, list[str]]:
+    from autobrats.errors import UserError
+    from autobrats.survival.cohort_building import build_cohort
+
+    if not inputs.clinical.records:
+        raise UserError("No clinical data is given; name a table with age and survival by --clinical.")
+    cohort, notes = build_cohort(
+        inputs.features, inputs.clinical.records, patients=inputs.patients, gtr_only=arguments.gtr_only
+    )
+    for note in notes:
+        print(note[0].upper() + note[1:] + ".", flush=True)
+    return cohort, notes
+
+
+def _options(arguments: argparse.Namespace, cohort: Cohort) -> TrainingOptions:
+    from autobrats.survival.survival_training import TrainingOptions
+    from autobrats.survival.tuning.nested import NestedOptions
+    from autobrats.survival.tuning.objectives import default_objective
+    from autobrats.survival.tuning.search import SearchOptions
+    from autobrats.workers import default_workers
+
+    objective = arguments.objective or default_objective(cohort.died)
+    splits = arguments.folds * arguments.repeats
+    workers = default_workers() if arguments.workers is None else arguments.workers
+    seconds = None
+    if arguments.max_hours is not None:
+        at_once = max(1, min(workers, splits))
+        searches = (1 + arguments.null_checks) * -(-splits // at_once) + 1
+        seconds = 3600 * arguments.max_hours / searches
+    search = SearchOptions(objective, trials=arguments.trials, seed=arguments.seed)
+    nested = NestedOptions(
+        search, folds=arguments.folds, repeats=arguments.repeats, seed=arguments.seed, max_seconds=seconds
+    )
+    return TrainingOptions(nested, recipe=arguments.recipe, null_checks=arguments.null_checks, workers=workers)
+
+
+def _train(cohort: Cohort, options: TrainingOptions, output: Path, notes: Sequence[str]) -> TrainedSurvival:
+    import time
+
+    from autobrats.survival.survival_training import train_survival
+
+    started = time.monotonic()
+    shown = ""
+
+    def told(stage: str, done: int, total: int) -> None:
+        nonlocal shown
+        line = f"{stage}: {done} of {total}"
+        # A line for each split, but not for each trial of the last search.
+        if stage != "search" or done % 20 == 0 or done == total:
+            if line != shown:
+                print(f"{line} ({time.monotonic() - started:.0f} s)", flush=True)
+            shown = line
+
+    return train_survival(cohort, options, output, notes=notes, told=told)
+
+
+def _write(
+    arguments: argparse.Namespace,
+    output: Path,
+    dataset_folder: DatasetFolder | None,
+    trained: TrainedSurvival,
+    cohort: Cohort,
+    options: TrainingOptions,
+    inputs: SurvivalInputs,
+    notes: Sequence[str],
+) -> None:
+    from datetime import datetime
+    from importlib.metadata import version
+
+    from autobrats import __version__
+    from autobrats.reporting.page.survival_page import put_survival_section
+    from autobrats.reporting.survival_tables import print_model_scores
+    from autobrats.survival.story_building import build_story, null_sentences
+    from autobrats.survival.training_files import REPORT_FILE, FeatureSource, write_training
+
+    facts = {
+        "autobrats": __version__,
+        **{name: version(name) for name in ("scikit-survival", "scikit-learn", "pyradiomics-bhklab")},
+        "seed": str(arguments.seed),
+        "objective": options.nested.search.objective,
+        "trials a search": str(arguments.trials),
+    }
+    story = build_story(
+        trained,
+        cohort,
+        options,
+        created=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        facts=facts,
+        notes=[note[0].upper() + note[1:] + "." for note in notes],
+    )
+    made_of = "table" if arguments.features is not None else "images" if inputs.features is not None else "clinical"
+    write_training(output, trained, cohort, FeatureSource.model_validate({"source": made_of}), story)
+    print()
+    print_model_scores(story.models)
+    print(story.how_estimated)
+    for sentence in [*story.chosen, *null_sentences(trained, options)]:
+        print(sentence)
+    print(f"Model: {output}")
+    report = output / REPORT_FILE
+    if dataset_folder is not None and output == dataset_folder.survival and dataset_folder.report_file.is_file():
+        put_survival_section(dataset_folder.report_file, story)
+        report = dataset_folder.report_file
+    print(f"Report: {report}")

@@ -1,0 +1,1 @@
+"""Metrics of predicted survival against what became of the patients."""

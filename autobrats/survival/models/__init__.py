@@ -1,0 +1,1 @@
+"""Models of survival: what can be chosen, fitting, calibration, intervals, explanation and the files of a model."""

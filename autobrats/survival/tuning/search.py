@@ -1,0 +1,135 @@
+"""The search for a survival model on one cohort: baselines first, then an Optuna study."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+
+from autobrats.errors import UserError
+from autobrats.survival.cohort import Cohort
+from autobrats.survival.models.selection import RankingCache
+from autobrats.survival.models.spec import ModelSpec
+from autobrats.survival.tuning.baselines import baselines
+from autobrats.survival.tuning.choice import Trial, choose, with_averages
+from autobrats.survival.tuning.folds import survival_folds
+from autobrats.survival.tuning.objectives import Objective
+from autobrats.survival.tuning.out_of_fold import fold_scores, predict_out_of_fold
+from autobrats.survival.tuning.search_space import SearchSpace, keep_of, sampler
+
+_log = logging.getLogger(__name__)
+_HOPELESS = 0.05
+"""A trial that is so much below the best after the first repeat is not scored in the others."""
+_STARTUP_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How a cohort is searched.
+
+    Attributes:
+        objective: what for.
+        trials: of the study, the baselines not counted.
+        folds: of the cross-validation within the cohort.
+        repeats: of that, with other folds.
+        seed: of the folds, of the sampler and of the models.
+    """
+
+    objective: Objective
+    trials: int = 60
+    folds: int = 5
+    repeats: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        trials: all, baselines first and averages last.
+        chosen: the one to take.
+    """
+
+    trials: tuple[Trial, ...]
+    chosen: Trial
+
+
+def search_model(
+    cohort: Cohort,
+    options: SearchOptions,
+    *,
+    deadline: float | None = None,
+    told: Callable[[int], None] = lambda number: None,
+) -> SearchResult:
+    """Try models in cross-validation on a cohort and choose one.
+
+    The first trials are the baselines (:func:`autobrats.survival.tuning.baselines.baselines`). Nothing outside of the cohort is
+    looked at; features are chosen anew within every fold.
+
+    Args:
+        cohort: the patients.
+        options: how.
+        deadline: by :func:`time.monotonic`; no trial is begun after it.
+        told: called with the number of trials that are done.
+
+    Raises:
+        UserError: if a fold would have too few deaths.
+    """
+    objective = options.objective
+    repeats = [
+        survival_folds(cohort.days, cohort.died, options.folds, options.seed + number)
+        for number in range(options.repeats)
+    ]
+    rankings = RankingCache()
+    trials: list[Trial] = []
+
+    def attempt(name: str, spec: ModelSpec, limit: float = -np.inf) -> Trial:
+        scores, predictions = [], []
+        for folds in repeats:
+            predicted = predict_out_of_fold(spec, cohort, folds, seed=options.seed, rankings=rankings)
+            predictions.append(predicted)
+            scores.append(fold_scores(objective, spec.class_output, cohort, predicted, folds))
+            if scores[0].mean() < limit:
+                break
+        return Trial(name, (spec,), np.concatenate(scores), tuple(predictions), len(scores) == len(repeats))
+
+    simplest = baselines(cohort, objective)
+    for name, spec in simplest.items():
+        trials.append(attempt(name, spec))
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    startup = max(5, round(_STARTUP_SHARE * options.trials))
+    study = optuna.create_study(direction="maximize", sampler=sampler(options.seed, startup))
+    _add_baselines(study, trials)
+    space = SearchSpace.of(cohort.features, keep_of(list(simplest.values())), objective)
+    margin = _HOPELESS if objective != "mse" else _HOPELESS * float(cohort.days.std())
+    for number in range(1, options.trials + 1):
+        if deadline is not None and time.monotonic() > deadline:
+            break
+        asked = study.ask()
+        spec = space.suggest(asked)
+        first = [trial.scores[: options.folds].mean() for trial in trials]
+        try:
+            trial = attempt(f"trial {asked.number}", spec, max(first, default=-np.inf) - margin)
+        except UserError:
+            raise
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+            # A fit that does not converge on some fold is an answer about that trial.
+            _log.debug("Trial %d failed: %s: %s", asked.number, type(error).__name__, error)
+            study.tell(asked, state=optuna.trial.TrialState.FAIL)
+            continue
+        study.tell(asked, trial.mean)
+        trials.append(trial)
+        told(number)
+    trials = with_averages(trials, objective, cohort, repeats)
+    return SearchResult(tuple(trials), choose(trials))
+
+
+def _add_baselines(study: optuna.Study, trials: Sequence[Trial]) -> None:
+    """As the first trials of the study; they have no place in its search space."""
+    for trial in trials:
+        study.add_trial(optuna.trial.create_trial(value=trial.mean))
