@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test test-slow lint format benchmark benchmark-training clean
 
-# Generated studies through all four commands, with a score table at the end.
+# Generated studies through all commands, with score tables at the end.
 demo: .venv/.installed
 	$(BIN)/autobrats_demo -o demo
 
@@ -31,6 +31,7 @@ benchmark: .venv/.installed
 	$(BIN)/python benchmarks/planning.py $(AUTOBRATS_REALDATA)/Dataset004_Hippocampus
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/postprocessing.py $(AUTOBRATS_REALDATA)/brats_full/BraTS2021
+	$(BIN)/python benchmarks/radiomic_features.py $(AUTOBRATS_REALDATA)/brats_full/BraTS2021
 	$(BIN)/python benchmarks/tuning.py $(AUTOBRATS_REALDATA)/brats2020_lesions
 
 # A plain MONAI U-Net beside a fold that was trained: WORKSPACE and MINUTES say which and how long.

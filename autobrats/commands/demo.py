@@ -10,21 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autobrats.commands.running import count, new_parser, positive, run
+from autobrats.commands.demo_survival import report_survival, train_arguments
+from autobrats.commands.running import count, new_parser, not_negative, positive, run
 from autobrats.errors import UserError
 
 if TYPE_CHECKING:
     from autobrats.evaluation.metrics_file import Metrics
 
 _FOLDS = ("0", "1")
-_PARTS = ("studies", "new_studies", "truth", "workspace", "segmentations", "pictures")
+_PARTS = ("studies", "patients", "new_studies", "truth", "workspace", "segmentations", "pictures")
 _TRAINING_SHARE = 0.6
 _TRIALS = 60
 _SHAPE = (48, 60, 52)
 """Voxels of about 3 mm: a brain fits into one or two patches that two cores can train on."""
 _EPILOG = """\
 examples:
-  autobrats_demo -o demo              about five minutes on two cores
+  autobrats_demo -o demo              about six minutes on two cores
   autobrats_demo -o demo --minutes 30 the same with a longer training
 
 The studies are generated (no patient's data), with the contrasts of T1, T1c, T2 and FLAIR; the studies that are scored
@@ -46,6 +47,13 @@ def new_demo_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cases", type=count, default=20, metavar="N", help="studies to train on (default: 20)")
     parser.add_argument("--new-cases", type=count, default=6, metavar="N", help="studies to predict (default: 6)")
+    parser.add_argument(
+        "--patients",
+        type=not_negative,
+        default=120,
+        metavar="N",
+        help="to learn survival from; 0 for none (default: 120)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the studies and of the training")
     parser.add_argument("--device", metavar="D", help="cuda, cuda:1, mps or cpu (default: the best there is)")
     return parser
@@ -72,11 +80,18 @@ def _demo(arguments: argparse.Namespace) -> int:
     _call("plan", "-i", str(studies), *workspace, "--max-hours", for_five, *seed, *device)
     _call("train", "3d_fullres", *_FOLDS, *workspace, "--max-hours", f"{hours:.4f}", *device)
     _call("find_best_config", *workspace, "--trials", str(_TRIALS))
+    patients, survival_model = output / "patients", output / "workspace" / studies.name / "survival"
+    if arguments.patients:
+        _generate(patients, arguments.patients, arguments.seed + 2, "Patient", with_images=False)
+        _call("survival_train", *train_arguments(patients, survival_model, arguments.seed))
     _generate(new_studies, arguments.new_cases, arguments.seed + 1, "New")
     _set_truth_aside(new_studies, output / "truth")
-    _call("predict", "-i", str(new_studies), "-o", str(segmentations), *workspace, *device)
+    survival = ["--survival"] if arguments.patients else []
+    _call("predict", "-i", str(new_studies), "-o", str(segmentations), *workspace, *device, *survival)
 
     metrics = _score(output)
+    if arguments.patients:
+        report_survival(patients, new_studies, segmentations, survival_model)
     _report(output, metrics, time.monotonic() - started)
     return 0
 
@@ -94,20 +109,23 @@ def _make_room(output: Path) -> None:
         shutil.rmtree(output / part, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     (output / "README.txt").write_text(
-        "Written by autobrats_demo. studies: generated training studies; workspace: what autobrats made of them;\n"
+        "Written by autobrats_demo. studies: generated training studies; patients: masks, ages and survival of further\n"
+        "generated patients; workspace: what autobrats made of them;\n"
         "new_studies: generated studies that training never saw; segmentations: their prediction; truth: what they\n"
         "really are; pictures: both; scores.json: how well they agree.\n",
         encoding="utf-8",
     )
 
 
-def _generate(folder: Path, cases: int, seed: int, name: str) -> None:
+def _generate(folder: Path, cases: int, seed: int, name: str, *, with_images: bool = True) -> None:
     from autobrats.phantoms.folder import write_dataset
     from autobrats.workers import default_workers
 
     started = time.monotonic()
-    write_dataset(folder, cases, seed, shape=_SHAPE, name=name, workers=default_workers(0.5))
-    print(f"Generated {cases} studies in {folder} ({time.monotonic() - started:.0f} s).", flush=True)
+    workers = default_workers(0.5)
+    write_dataset(folder, cases, seed, shape=_SHAPE, name=name, with_images=with_images, workers=workers)
+    kind = "studies" if with_images else "patients without images"
+    print(f"Generated {cases} {kind} in {folder} ({time.monotonic() - started:.0f} s).", flush=True)
 
 
 def _set_truth_aside(studies: Path, truth: Path) -> None:

@@ -121,7 +121,7 @@ def survival_train(arguments: argparse.Namespace) -> int:
     cohort, notes = _cohort(arguments, inputs)
     options = _options(arguments, cohort)
     trained = _train(cohort, options, output, notes)
-    _write(arguments, output, dataset_folder, trained, cohort, options, inputs, notes)
+    _write(arguments, output, trained, cohort, options, inputs, notes)
     return 1 if inputs.failures else 0
 
 
@@ -196,7 +196,6 @@ def _train(cohort: Cohort, options: TrainingOptions, output: Path, notes: Sequen
 def _write(
     arguments: argparse.Namespace,
     output: Path,
-    dataset_folder: DatasetFolder | None,
     trained: TrainedSurvival,
     cohort: Cohort,
     options: TrainingOptions,
@@ -211,6 +210,7 @@ def _write(
     from autobrats.reporting.survival_tables import print_model_scores
     from autobrats.survival.story_building import build_story, null_sentences
     from autobrats.survival.training_files import REPORT_FILE, FeatureSource, write_training
+    from autobrats.workspace import DatasetFolder
 
     facts = {
         "autobrats": __version__,
@@ -236,7 +236,8 @@ def _write(
         print(sentence)
     print(f"Model: {output}")
     report = output / REPORT_FILE
-    if dataset_folder is not None and output == dataset_folder.survival and dataset_folder.report_file.is_file():
+    dataset_folder = DatasetFolder(output.absolute().parent)
+    if dataset_folder.survival == output.absolute() and dataset_folder.report_file.is_file():
         put_survival_section(dataset_folder.report_file, story)
         report = dataset_folder.report_file
     print(f"Report: {report}")

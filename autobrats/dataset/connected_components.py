@@ -7,6 +7,9 @@ from typing import Literal
 import cc3d
 import numpy as np
 
+_SMALL = 1000
+"""Voxels of a mask that is copied for safety."""
+
 
 def connected_components(mask: np.ndarray, connectivity: Literal[6, 18, 26] = 26) -> np.ndarray:
     """Labels, (z, y, x): 0 outside, 1 to N in the components of a boolean mask that has at least one voxel.
@@ -15,7 +18,7 @@ def connected_components(mask: np.ndarray, connectivity: Literal[6, 18, 26] = 26
         mask: boolean (z, y, x).
         connectivity: 6, 18 or 26 neighbours.
     """
-    if mask.size == max(mask.shape):
-        # cc3d (4.1.1) raises "maximum length exception" for a single line of voxels with every other one in the mask.
+    if min(mask.shape) == 1 or mask.size < _SMALL:
+        # cc3d (4.1.1) raises "maximum length exception" where every other voxel of a line, a plane or a small box is in the mask.
         return cc3d.connected_components(np.pad(mask, 1), connectivity=connectivity)[1:-1, 1:-1, 1:-1]
     return cc3d.connected_components(mask, connectivity=connectivity)

@@ -13,6 +13,8 @@ from autobrats.phantoms.study import SHAPE, Study, generate_study
 from autobrats.workers import map_in_workers
 
 COLUMNS = ("case", "patient", "grade", "age", "survival_days", "resection")
+LAW_FILE = "law.csv"
+"""The median survival by the phantoms' law: what nobody knows of real patients, and no command reads."""
 
 
 def write_dataset(
@@ -23,37 +25,42 @@ def write_dataset(
     shape: tuple[int, int, int] = SHAPE,
     name: str = "Phantom",
     with_masks: bool = True,
+    with_images: bool = True,
     workers: int = 0,
 ) -> list[str]:
     """Write ``cases`` generated studies into ``folder`` and return their names.
 
     A case is a folder with ``<case>_t1.nii.gz``, ``_t1ce``, ``_t2``, ``_flair`` and, with masks, ``_seg``; images are
     int16 and masks uint8 with the axes of BraTS (left, posterior, superior). ``cases.csv`` beside them has the columns
-    case, patient, grade, age, survival_days and resection. The same seed writes the same voxels.
+    case, patient, grade, age, survival_days and resection, and ``law.csv`` the median of the survival that the law gives.
+    The same seed writes the same voxels.
 
     Raises:
         RuntimeError: if a study could not be written, with the reason.
     """
     folder = Path(folder)
-    write = partial(_write_case, folder, seed, shape, name, with_masks)
+    write = partial(_write_case, folder, seed, shape, name, with_masks, with_images)
     rows = {}
     for done in map_in_workers(write, range(1, cases + 1), workers=workers):
         if done.result is None:
             raise RuntimeError(f"Phantom {done.item} could not be written: {done.error}")
         rows[done.item] = done.result
-    write_csv(folder / "cases.csv", COLUMNS, (row for _, row in sorted(rows.items())))
-    return [str(row[0]) for _, row in sorted(rows.items())]
+    in_order = [row for _, row in sorted(rows.items())]
+    write_csv(folder / "cases.csv", COLUMNS, (row for row, _ in in_order))
+    write_csv(folder / LAW_FILE, ("case", "median_days"), ((row[0], f"{median:.1f}") for row, median in in_order))
+    return [str(row[0]) for row, _ in in_order]
 
 
 def _write_case(
-    folder: Path, seed: int, shape: tuple[int, int, int], name: str, with_mask: bool, number: int
-) -> tuple[str | float, ...]:
-    """Write one study and return its row of cases.csv."""
+    folder: Path, seed: int, shape: tuple[int, int, int], name: str, with_mask: bool, with_images: bool, number: int
+) -> tuple[tuple[str | float, ...], float]:
+    """Write one study and return its row of cases.csv, and the median of its survival."""
     case = f"{name}_{number:05d}"
-    study = generate_study([seed, number], shape)
+    study = generate_study([seed, number], shape, with_images=with_images)
     write_study(folder / case, case, study, with_mask=with_mask)
     resection = "GTR" if np.random.default_rng([seed, number, 1]).random() < 0.6 else "STR"
-    return case, f"{name}_patient_{number:05d}", study.grade, study.age, study.survival_days, resection
+    row = (case, f"{name}_patient_{number:05d}", study.grade, study.age, study.survival_days, resection)
+    return row, study.median_days
 
 
 def write_study(folder: Path, case: str, study: Study, *, with_mask: bool = True) -> None:

@@ -154,11 +154,9 @@ def train_survival(
         predictions[PROCEDURE] = decided_without(cohort, predictions, folds, list(simplest), objective)
         rows = {PROCEDURE: _row(cohort, predictions, folds, records, PROCEDURE, "tuned", SURVIVAL_METRICS), **rows}
         row = PROCEDURE
-        if decision.chosen == TUNED:
-            found = _search(cohort, options.nested, told)
-            trials, specs = found.trials, found.chosen.specs
-        else:
-            specs = (simplest[decision.chosen],)
+        found = _search(cohort, options.nested, told)
+        trials = found.trials
+        specs = found.chosen.specs if decision.chosen == TUNED else (simplest[decision.chosen],)
     search = options.nested.search
     model = build_model(
         specs, cohort, objective, folds=search.folds, seed=search.seed, notes=[decision.sentence, *notes]

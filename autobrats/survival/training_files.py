@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from autobrats.evaluation.survival.intervals import Score
 from autobrats.evaluation.survival.metrics import SURVIVAL_METRICS
@@ -37,6 +37,14 @@ class FeatureSource(BaseModel):
     source: Literal["images", "table", "clinical"]
     radiomics: RadiomicsSettings = RadiomicsSettings()
 
+    @field_validator("radiomics", mode="before")
+    @classmethod
+    def _with_tuples(cls, value: Any) -> Any:
+        """The settings are strict, and JSON has lists only."""
+        if not isinstance(value, dict):
+            return value
+        return {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+
 
 def write_training(
     folder: Path, trained: TrainedSurvival, cohort: Cohort, source: FeatureSource, story: SurvivalStory
@@ -48,12 +56,12 @@ def write_training(
     _write_out_of_fold(folder / "out_of_fold.csv", trained, cohort)
     write_csv(
         folder / "trials.csv",
-        ["trial", "score", "complete", "models", "specs"],
+        ["trial", "score", "folds", "models", "specs"],
         [
             [
                 trial.name,
                 f"{trial.mean:.6f}",
-                trial.complete,
+                len(trial.scores),
                 "; ".join(spec.describe() for spec in trial.specs),
                 "; ".join(spec.model_dump_json(exclude_none=True) for spec in trial.specs),
             ]

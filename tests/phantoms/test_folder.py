@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from autobrats.phantoms.folder import COLUMNS, write_dataset
+from autobrats.phantoms.folder import COLUMNS, LAW_FILE, write_dataset
 from autobrats.phantoms.study import generate_study
 
 SHAPE = (24, 32, 28)
@@ -60,3 +60,13 @@ def test_workers_write_the_same_and_masks_can_be_left_out(folder: Path, tmp_path
         a, b = (np.asarray(nibabel.load(root / name).dataobj) for root in (folder, tmp_path))
         np.testing.assert_array_equal(a, b)
     assert (tmp_path / "cases.csv").read_text() == (folder / "cases.csv").read_text()
+
+
+def test_masks_alone_and_the_law_beside_them(tmp_path: Path) -> None:
+    names = write_dataset(tmp_path, 2, seed=4, shape=(20, 26, 22), with_images=False)
+    assert [sorted(path.name for path in (tmp_path / name).iterdir()) for name in names] == [
+        [f"{name}_seg.nii.gz"] for name in names
+    ]
+    with open(tmp_path / LAW_FILE, newline="") as file:
+        law = {row["case"]: float(row["median_days"]) for row in csv.DictReader(file)}
+    assert list(law) == names and all(days > 0 for days in law.values())

@@ -100,3 +100,17 @@ def test_survival_follows_age_and_tumour() -> None:
     assert survival_law(60, 0, "HGG") == 450
     assert survival_law(70, 0, "HGG") < 450 > survival_law(60, 20, "HGG")
     assert survival_law(60, 0, "LGG") > 450
+
+
+def test_without_images_labels_and_survival_are_the_same() -> None:
+    whole, labels_only = generate_study([3, 1]), generate_study([3, 1], with_images=False)
+    assert labels_only.images == {}
+    assert (labels_only.labels == whole.labels).all()
+    assert (labels_only.survival_days, labels_only.age) == (whole.survival_days, whole.age)
+
+
+def test_survival_scatters_around_the_law() -> None:
+    studies = [generate_study([11, number], (30, 38, 32), with_images=False) for number in range(60)]
+    luck = np.log([study.survival_days / study.median_days for study in studies])
+    assert abs(luck.mean()) < 4 * 0.25 / np.sqrt(60)
+    assert 0.18 < luck.std() < 0.33

@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +21,12 @@ HALF_SAMPLES = 100
 HALF_SAMPLE_STEPS = 30
 PATH_L1_RATIO = 0.9
 """Nearly a lasso; the rest lets correlated features in together."""
+SCREENED = 200
+"""So many features, those with the largest score statistics, are ranked by the slower selections; the others come after."""
 RANK_BASED = frozenset({"forest", "mrmr"})
 """Selections that see only the order of the values, for which every scaling is the same."""
+BLIND_TO_KEPT = frozenset({"forest", "univariate_cox"})
+"""Selections that rank each feature as if none was kept."""
 
 
 @dataclass
@@ -36,11 +41,13 @@ class RankingCache:
 
     def ranking(self, spec: ModelSpec, cohort: Cohort, seed: int) -> tuple[str, ...]:
         """:func:`rank_features`, computed once."""
+        kept = spec.keep
+        spec = _as_ranked(spec, cohort)
         candidates = cohort.features.select(candidate_columns(spec, cohort))
         key = (
             spec.selection,
             spec.imputation,
-            None if spec.selection in RANK_BASED else spec.scaling,
+            spec.scaling,
             spec.target if spec.selection == "forest" else None,
             seed if spec.selection in ("forest", "stability") else None,
             frozenset(spec.keep),
@@ -49,7 +56,7 @@ class RankingCache:
         )
         if key not in self.rankings:
             self.rankings[key] = rank_features(spec, cohort, seed)
-        return self.rankings[key]
+        return tuple(name for name in self.rankings[key] if name not in kept)
 
 
 def candidate_columns(spec: ModelSpec, cohort: Cohort) -> tuple[str, ...]:
@@ -78,15 +85,43 @@ def rank_features(spec: ModelSpec, cohort: Cohort, seed: int = 0) -> tuple[str, 
     """
     table = cohort.features.select(candidate_columns(spec, cohort))
     table = table.select(usable_columns(table))
-    scaling = "standard" if spec.selection in RANK_BASED else spec.scaling
-    preparation = Preparation.fit(table, spec.imputation, scaling)
+    preparation = Preparation.fit(table, spec.imputation, spec.scaling)
     inputs = preparation.transform(table)
     kept = np.array([name in spec.keep for name in preparation.inputs], dtype=bool)
     if kept.all():
         return ()
-    scores = _SCORES[spec.selection](inputs, kept, cohort, spec, seed)
+    scores = _screened_scores(inputs, kept, cohort, spec, seed)
     order = np.argsort(-scores, kind="stable")
     return tuple(preparation.inputs[place] for place in order if not kept[place])
+
+
+def _as_ranked(spec: ModelSpec, cohort: Cohort) -> ModelSpec:
+    """The spec without what makes no difference, or hardly any, to its ranking, so that specs share one."""
+    changes: dict[str, Any] = {}
+    if spec.selection in BLIND_TO_KEPT and (spec.columns is None or set(spec.columns) - set(spec.keep)):
+        changes["keep"] = ()
+    if spec.selection in RANK_BASED or spec.scaling == "robust":
+        changes["scaling"] = "standard"
+    if spec.imputation == "knn" or not np.isnan(cohort.features.values).any():
+        changes["imputation"] = "median"
+    return spec.model_copy(update=changes)
+
+
+def _screened_scores(inputs: np.ndarray, kept: np.ndarray, cohort: Cohort, spec: ModelSpec, seed: int) -> np.ndarray:
+    """The scores of a selection, shape (input,).
+
+    Of many inputs, the slower selections see the kept ones and those with the largest score statistics (sure independence
+    screening: Fan and Lv, JRSS B 2008, doi:10.1111/j.1467-9868.2008.00674.x); the others follow in that order.
+    """
+    score = _SCORES[spec.selection]
+    if spec.selection in BLIND_TO_KEPT or (~kept).sum() <= SCREENED:
+        return score(inputs, kept, cohort, spec, seed)
+    alone = univariate_score(inputs, kept, cohort, spec, seed)
+    seen = np.sort(np.argsort(np.where(kept, np.inf, alone), kind="stable")[-(SCREENED + int(kept.sum())) :])
+    scores = score(inputs[:, seen], kept[seen], cohort, spec, seed)
+    result = scores.min() - 2 + _below_one(alone)
+    result[seen] = scores
+    return result
 
 
 def forest_importance(inputs: np.ndarray, kept: np.ndarray, cohort: Cohort, spec: ModelSpec, seed: int) -> np.ndarray:

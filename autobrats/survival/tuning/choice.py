@@ -24,16 +24,14 @@ class Trial:
     Attributes:
         name: of a baseline, else of the trial.
         specs: one, or several for an average.
-        scores: in every fold of every repeat, shape (repeat * fold,); fewer if it was given up early.
+        scores: in every fold of every repeat, shape (repeat * fold,).
         predictions: out of fold, one a repeat.
-        complete: whether it was scored in every fold.
     """
 
     name: str
     specs: tuple[ModelSpec, ...]
     scores: np.ndarray
     predictions: tuple[OutOfFold, ...]
-    complete: bool = True
 
     @property
     def mean(self) -> float:
@@ -55,16 +53,10 @@ def choose(trials: Sequence[Trial]) -> Trial:
     doi:10.1023/A:1024068626366, equation 9).
 
     Args:
-        trials: those that were not given up; all scored in the same folds.
-
-    Raises:
-        ValueError: if there are none.
+        trials: at least one; all scored in the same folds.
     """
-    complete = [trial for trial in trials if trial.complete]
-    if not complete:
-        raise ValueError("There is no complete trial to choose from.")
-    best = max(complete, key=lambda trial: trial.mean)
-    good = [trial for trial in complete if not _is_worse(trial, best)]
+    best = max(trials, key=lambda trial: trial.mean)
+    good = [trial for trial in trials if not _is_worse(trial, best)]
     return min(good, key=lambda trial: (trial.complexity, -trial.mean))
 
 
@@ -79,7 +71,7 @@ def with_averages(
         cohort: the patients.
         repeats: the folds of the patients, one array a repeat.
     """
-    ranked = _different([trial for trial in sorted(trials, key=lambda trial: -trial.mean) if trial.complete])
+    ranked = _different(sorted(trials, key=lambda trial: -trial.mean))
     averages = []
     for number in AVERAGED:
         if len(ranked) < number:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 
-from autobrats.errors import UserError
 from autobrats.survival.cohort import Cohort
 from autobrats.survival.models.selection import RankingCache
 from autobrats.survival.models.spec import ModelSpec
+from autobrats.survival.models.survival_model import OutOfFold
 from autobrats.survival.tuning.baselines import baselines
 from autobrats.survival.tuning.choice import Trial, choose, with_averages
 from autobrats.survival.tuning.folds import survival_folds
@@ -22,8 +22,8 @@ from autobrats.survival.tuning.out_of_fold import fold_scores, predict_out_of_fo
 from autobrats.survival.tuning.search_space import SearchSpace, keep_of, sampler
 
 _log = logging.getLogger(__name__)
-_HOPELESS = 0.05
-"""A trial that is so much below the best after the first repeat is not scored in the others."""
+_FINALISTS = 6
+"""So many of the trials are scored again in other folds, and the baselines."""
 _STARTUP_SHARE = 1 / 3
 
 
@@ -35,7 +35,7 @@ class SearchOptions:
         objective: what for.
         trials: of the study, the baselines not counted.
         folds: of the cross-validation within the cohort.
-        repeats: of that, with other folds.
+        repeats: of that for the best trials, with other folds than those in which they were the best.
         seed: of the folds, of the sampler and of the models.
     """
 
@@ -51,7 +51,7 @@ class SearchResult:
     """What a search found.
 
     Attributes:
-        trials: all, baselines first and averages last.
+        trials: baselines, finalists, their averages, and those that were scored once only.
         chosen: the one to take.
     """
 
@@ -78,25 +78,27 @@ def search_model(
         told: called with the number of trials that are done.
 
     Raises:
-        UserError: if a fold would have too few deaths.
+        UserError: if a fold has too few deaths.
     """
     objective = options.objective
-    repeats = [
+    first, *others = (
         survival_folds(cohort.days, cohort.died, options.folds, options.seed + number)
-        for number in range(options.repeats)
-    ]
+        for number in range(1 + options.repeats)
+    )
     rankings = RankingCache()
     trials: list[Trial] = []
 
-    def attempt(name: str, spec: ModelSpec, limit: float = -np.inf) -> Trial:
-        scores, predictions = [], []
-        for folds in repeats:
-            predicted = predict_out_of_fold(spec, cohort, folds, seed=options.seed, rankings=rankings)
-            predictions.append(predicted)
-            scores.append(fold_scores(objective, spec.class_output, cohort, predicted, folds))
-            if scores[0].mean() < limit:
-                break
-        return Trial(name, (spec,), np.concatenate(scores), tuple(predictions), len(scores) == len(repeats))
+    def score(spec: ModelSpec, folds: np.ndarray) -> tuple[np.ndarray, OutOfFold]:
+        predicted = predict_out_of_fold(spec, cohort, folds, seed=options.seed, rankings=rankings)
+        return fold_scores(objective, spec.class_output, cohort, predicted, folds), predicted
+
+    def attempt(name: str, spec: ModelSpec) -> Trial:
+        scores, predicted = score(spec, first)
+        return Trial(name, (spec,), scores, (predicted,))
+
+    def score_again(trial: Trial) -> Trial:
+        scores, predictions = zip(*(score(trial.specs[0], folds) for folds in others))
+        return Trial(trial.name, trial.specs, np.concatenate(scores), predictions)
 
     simplest = baselines(cohort, objective)
     for name, spec in simplest.items():
@@ -106,17 +108,13 @@ def search_model(
     study = optuna.create_study(direction="maximize", sampler=sampler(options.seed, startup))
     _add_baselines(study, trials)
     space = SearchSpace.of(cohort.features, keep_of(list(simplest.values())), objective)
-    margin = _HOPELESS if objective != "mse" else _HOPELESS * float(cohort.days.std())
     for number in range(1, options.trials + 1):
         if deadline is not None and time.monotonic() > deadline:
             break
         asked = study.ask()
         spec = space.suggest(asked)
-        first = [trial.scores[: options.folds].mean() for trial in trials]
         try:
-            trial = attempt(f"trial {asked.number}", spec, max(first, default=-np.inf) - margin)
-        except UserError:
-            raise
+            trial = attempt(f"trial {asked.number}", spec)
         except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
             # A fit that does not converge on some fold is an answer about that trial.
             _log.debug("Trial %d failed: %s: %s", asked.number, type(error).__name__, error)
@@ -125,8 +123,12 @@ def search_model(
         study.tell(asked, trial.mean)
         trials.append(trial)
         told(number)
-    trials = with_averages(trials, objective, cohort, repeats)
-    return SearchResult(tuple(trials), choose(trials))
+    number = len(simplest)
+    ranked = sorted(trials[number:], key=lambda trial: -trial.mean)
+    # In folds in which they were not chosen: there, the winners have had luck.
+    finalists = [score_again(trial) for trial in (*trials[:number], *ranked[:_FINALISTS])]
+    candidates = with_averages(finalists, objective, cohort, others)
+    return SearchResult((*candidates, *ranked[_FINALISTS:]), choose(candidates))
 
 
 def _add_baselines(study: optuna.Study, trials: Sequence[Trial]) -> None:

@@ -10,12 +10,20 @@ from typing import Any, cast
 import optuna
 
 from autobrats.survival.feature_table import FAMILIES, Family, FeatureTable
-from autobrats.survival.models.spec import MODEL_KINDS, ClassifierOptions, ModelKind, ModelOptions, ModelSpec
+from autobrats.survival.models.spec import (
+    MODEL_KINDS,
+    SELECTIONS,
+    ClassifierOptions,
+    ModelKind,
+    ModelOptions,
+    ModelSpec,
+)
 from autobrats.survival.tuning.objectives import Objective
 
 SPACE_VERSION = 1
 """Counts up when what a trial's values mean changes, so that a stored study is not gone on with."""
 
+RANKINGS = tuple(selection for selection in SELECTIONS if selection != "none")
 _MOST_FEATURES = 48
 _TREES = 100
 _SOURCES: dict[str, tuple[Family, ...]] = {
@@ -76,9 +84,7 @@ class SearchSpace:
             "keep": self.keep[trial.suggest_categorical("keep", list(self.keep))],
             "imputation": trial.suggest_categorical("imputation", ["median", "knn", "indicator"]),
             "scaling": trial.suggest_categorical("scaling", ["standard", "robust", "rank"]),
-            "selection": trial.suggest_categorical(
-                "selection", ["forest", "univariate_cox", "mrmr", "elastic_net", "stability"]
-            ),
+            "selection": trial.suggest_categorical("selection", RANKINGS),
             # The range must be the same in every trial of a study; a small source uses all that it has.
             "n_features": min(most, trial.suggest_int("n_features", 1, _MOST_FEATURES, log=True)),
             "model": kind,

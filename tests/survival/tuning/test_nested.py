@@ -13,8 +13,13 @@ from autobrats.survival.tuning.nested_scores import nested_scores
 from autobrats.survival.tuning.search import SearchOptions
 
 
+pytestmark = pytest.mark.usefixtures("quick_space")
+
+
 def options(trials=3, repeats=1, objective="c_index", seed=0):
-    return NestedOptions(SearchOptions(objective, trials=trials, repeats=1, folds=4), folds=4, repeats=repeats, seed=seed)
+    return NestedOptions(
+        SearchOptions(objective, trials=trials, repeats=1, folds=4), folds=4, repeats=repeats, seed=seed
+    )
 
 
 def test_every_patient_is_predicted_once_a_repeat(tmp_path):
@@ -61,11 +66,11 @@ def test_finished_splits_are_not_computed_again(tmp_path):
     assert told == [3, 4]
     assert [record.candidates for record in again] == [record.candidates for record in first]
     nested_cross_validation(cohort, {}, options(trials=2), folder=tmp_path)
-    assert len(list(tmp_path.rglob("*.json"))) == 8  # another search is another key
+    assert len(list(tmp_path.rglob("*.json"))) == 8  # another search has files of its own
 
 
 def test_workers_give_the_same(tmp_path):
-    cohort, chosen = made_up_cohort(60), options(trials=1)
+    cohort, chosen = made_up_cohort(60), options(trials=0)
     alone = nested_cross_validation(cohort, {}, chosen, folder=tmp_path / "a")
     together = nested_cross_validation(cohort, {}, chosen, folder=tmp_path / "b", workers=2)
     assert [record.candidates for record in alone] == [record.candidates for record in together]
@@ -119,8 +124,9 @@ def test_a_training_says_what_it_took_and_why(tmp_path):
 
 
 def test_a_recipe_is_taken_because_it_was_asked_for(tmp_path):
-    cohort = made_up_cohort(80)
-    noisy = TrainingOptions(options(trials=0), recipe="anand2020")
+    cohort = made_up_cohort(60, noise_features=2)
+    few = NestedOptions(SearchOptions("c_index", trials=0, repeats=1, folds=2), folds=2, repeats=1)
+    noisy = TrainingOptions(few, recipe="anand2020")
     trained = train_survival(cohort, noisy, tmp_path)
     assert trained.row == "anand2020"
     assert "because it was asked for" in trained.decision.sentence

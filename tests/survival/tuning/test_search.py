@@ -10,6 +10,9 @@ from autobrats.survival.tuning.choice import Trial, choose
 from autobrats.survival.tuning.search import SearchOptions, search_model
 
 
+pytestmark = pytest.mark.usefixtures("quick_space")
+
+
 def test_the_baselines_are_the_first_trials():
     cohort = made_up_cohort()
     found = search_model(cohort, SearchOptions("c_index", trials=2, repeats=1))
