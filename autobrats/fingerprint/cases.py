@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cc3d
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from autobrats.dataset.background import Box, bounding_box, is_bounded
 from autobrats.dataset.cases import Case
+from autobrats.dataset.connected_components import connected_components
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.faults import Fault
 from autobrats.dataset.integrity import CheckedStudy, check_study
@@ -140,6 +140,6 @@ def count_lesions(labels: np.ndarray, convention: Convention) -> dict[str, int]:
     box = tuple(slice(start, stop) for start, stop in bounding_box(tumour))
     regions = convention.to_regions(labels[box])
     return {
-        name: int(cc3d.connected_components(region, connectivity=26, return_N=True)[1]) if region.any() else 0
+        name: int(connected_components(region.astype(bool)).max()) if region.any() else 0
         for name, region in zip(convention.regions, regions, strict=True)
     }
