@@ -14,6 +14,7 @@ from autobrats.commands.survival_sources import (
     found_model,
     print_clinical,
     print_notes,
+    refuse_outputs,
     sources_of,
 )
 
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of autobrats_survival_predict."""
-    return run(parser(), survival_predict, argv)
+    return run(parser(), survival_predict, argv, goes_on=False)
 
 
 def survival_predict(arguments: argparse.Namespace) -> int:
@@ -58,9 +59,11 @@ def survival_predict(arguments: argparse.Namespace) -> int:
     from autobrats.reporting.progress_bar import ProgressBar
     from autobrats.survival.survival_predictor import SurvivalPredictor
 
+    sources = sources_of(arguments, None)
+    outputs = [arguments.output, arguments.curves, arguments.explain]
+    refuse_outputs(outputs, [arguments.features, *arguments.clinical])
     folder = arguments.model or found_model(arguments)
     predictor = SurvivalPredictor.load(folder)
-    sources = sources_of(arguments, None)
     with ProgressBar("features") as on_progress:
         inputs = predictor.read(sources, workers=arguments.workers, on_progress=on_progress)
     print_clinical(inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,10 @@ def sources_of(arguments: argparse.Namespace, dataset: Dataset | None) -> Source
 
     if arguments.features is not None and (arguments.input or arguments.segmentations):
         raise UserError("Give either ready features (--features) or studies and segmentations (-i, -s), not both.")
+    if arguments.convention and (arguments.features or dataset or not (arguments.input or arguments.segmentations)):
+        raise UserError(
+            "--convention is of the label maps in -s or -i; a planned dataset and a table have none to detect."
+        )
     if arguments.columns and not arguments.clinical:
         raise UserError("--columns names columns of a clinical table; give the table with --clinical.")
     return Sources(
@@ -75,6 +80,41 @@ def sources_of(arguments: argparse.Namespace, dataset: Dataset | None) -> Source
         columns=parse_column_map(arguments.columns),
         convention=arguments.convention,
     )
+
+
+def refuse_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -> None:
+    """UserError, before any work, if a table cannot be written, or would take the place of one that is read.
+
+    Args:
+        outputs: files; None for those that were not asked for.
+        inputs: files that must stay.
+    """
+    from autobrats.errors import UserError
+
+    known = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; name a file to write.")
+        if path.resolve() in known:
+            raise UserError(f"{path} would be overwritten or written twice; name another file.")
+        refuse_unwritable(path.parent)
+        known.add(path.resolve())
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """UserError if nothing can be written into a folder, which may not exist yet; leaves nothing behind."""
+    import tempfile
+
+    from autobrats.errors import UserError
+
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(f"Nothing can be written into {folder} ({error.strerror}); name another place.") from None
 
 
 def found_model(arguments: argparse.Namespace) -> Path:

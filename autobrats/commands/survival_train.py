@@ -21,8 +21,10 @@ from autobrats.commands.survival_sources import (
     add_workers_argument,
     print_clinical,
     print_notes,
+    refuse_unwritable,
     sources_of,
 )
+from autobrats.errors import UserError
 
 if TYPE_CHECKING:
     from autobrats.survival.cohort import Cohort
@@ -30,12 +32,14 @@ if TYPE_CHECKING:
     from autobrats.survival.survival_training import TrainedSurvival, TrainingOptions
     from autobrats.workspace import DatasetFolder
 
+_CLINICAL_REPORT, _FEATURES = "clinical_report.csv", "features.csv"
 _EPILOG = """\
 examples:
   autobrats_survival_train                                    the workspace's dataset with its own masks and tables
   autobrats_survival_train --clinical survival_info.csv       the same with another clinical table
   autobrats_survival_train --features radiomics.csv --clinical clinical.csv -o model    ready features, no images
   autobrats_survival_train -s segmentations --clinical survival_info.csv -o model       masks, no images
+  autobrats_survival_train --clinical survival_info.csv -o model                        neither: age and the like alone
   autobrats_survival_train --features radiomics.csv --clinical clinical.csv --columns survival_days=OS:months died=Event
 
 Age alone, and age with grade or resection where they are given, are always tried; another model is taken only if it
@@ -96,14 +100,19 @@ def survival_train(arguments: argparse.Namespace) -> int:
     from autobrats.files import read_model
     from autobrats.reporting.progress_bar import ProgressBar
     from autobrats.survival.feature_files import write_features
+    from autobrats.survival.models.recipes import survival_recipe
     from autobrats.survival.survival_inputs import CACHE_FOLDER, read_inputs
     from autobrats.workspace import Workspace
 
+    if arguments.recipe is not None:
+        survival_recipe(arguments.recipe)
     dataset_folder = _dataset_folder(arguments)
-    dataset = read_model(dataset_folder.dataset_file, Dataset) if dataset_folder else None
+    others = arguments.features is not None or arguments.input is not None
+    dataset = None if dataset_folder is None or others else read_model(dataset_folder.dataset_file, Dataset)
     home = dataset_folder or Workspace.locate(arguments.workspace)
     output = arguments.output or home.survival
     sources = sources_of(arguments, dataset)
+    _refuse_output(output)
     with ProgressBar("features") as on_progress:
         inputs = read_inputs(
             sources,
@@ -111,34 +120,66 @@ def survival_train(arguments: argparse.Namespace) -> int:
             radiomics=not arguments.no_radiomics,
             workers=arguments.workers,
             on_progress=on_progress,
+            check=lambda found: _cohort(arguments, found),
         )
-    output.mkdir(parents=True, exist_ok=True)
-    inputs.clinical.write_report(output / "clinical_report.csv")
     print_clinical(inputs)
     print_notes(inputs)
-    if inputs.features is not None and arguments.features is None:
-        write_features(output / "features.csv", inputs.features)
     cohort, notes = _cohort(arguments, inputs)
+    for note in notes:
+        print(note[0].upper() + note[1:] + ".", flush=True)
     options = _options(arguments, cohort)
+    inputs.clinical.write_report(output / _CLINICAL_REPORT)
+    if inputs.features is not None and arguments.features is None:
+        write_features(output / _FEATURES, inputs.features)
     trained = _train(cohort, options, output, notes)
     _write(arguments, output, trained, cohort, options, inputs, notes)
     return 1 if inputs.failures else 0
 
 
 def _dataset_folder(arguments: argparse.Namespace) -> DatasetFolder | None:
-    """The workspace's dataset, if nothing else is given to learn from."""
+    """The workspace's dataset: the one that was named, else the only one, if nothing else is given to learn from.
+
+    Segmentations or a clinical table are enough where the workspace has no dataset, or where the model goes to a folder of
+    its own and neither workspace nor dataset were named.
+
+    Raises:
+        UserError: if there is nothing to learn from, or several datasets.
+    """
     from autobrats.workspace import Workspace
 
-    alone = arguments.features is None and arguments.input is None
-    if alone and not (
-        arguments.segmentations is not None and arguments.dataset is None and arguments.output is not None
-    ):
-        return Workspace.locate(arguments.workspace).dataset(arguments.dataset)
-    return None
+    workspace = Workspace.locate(arguments.workspace)
+    if arguments.dataset is not None:
+        return workspace.dataset(arguments.dataset)
+    if arguments.features is not None or arguments.input is not None:
+        return None
+    if arguments.segmentations is not None or arguments.clinical:
+        if not workspace.datasets() or (arguments.output is not None and arguments.workspace is None):
+            return None
+    elif not workspace.datasets():
+        raise UserError(
+            f"There is nothing to learn from: the workspace {workspace.path} holds no dataset, and neither a clinical table "
+            "(--clinical) nor features or segmentations are given."
+        )
+    return workspace.dataset()
+
+
+def _refuse_output(output: Path) -> None:
+    """UserError if the folder cannot be written, or holds files of our names that are not of an earlier training."""
+    from autobrats.survival.models.model_file import DESCRIPTION_FILE
+    from autobrats.survival.survival_inputs import CACHE_FOLDER
+    from autobrats.survival.training_files import WRITTEN
+
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} is a file; name a folder for the model.")
+    refuse_unwritable(output)
+    if not any((output / name).exists() for name in (DESCRIPTION_FILE, CACHE_FOLDER, "nested")):
+        for name in (*WRITTEN, _CLINICAL_REPORT, _FEATURES):
+            if (output / name).exists():
+                raise UserError(f"{output / name} is not from autobrats_survival_train; choose another output folder.")
 
 
 def _cohort(arguments: argparse.Namespace, inputs: SurvivalInputs) -> tuple[Cohort, list[str]]:
-    from autobrats.errors import UserError
+    """The patients to learn from, and sentences on who was left out."""
     from autobrats.survival.cohort_building import build_cohort
 
     if not inputs.clinical.records:
@@ -146,8 +187,10 @@ def _cohort(arguments: argparse.Namespace, inputs: SurvivalInputs) -> tuple[Coho
     cohort, notes = build_cohort(
         inputs.features, inputs.clinical.records, patients=inputs.patients, gtr_only=arguments.gtr_only
     )
-    for note in notes:
-        print(note[0].upper() + note[1:] + ".", flush=True)
+    if len(cohort) < 2 * arguments.folds:
+        raise UserError(
+            f"{len(cohort)} patients are too few for {arguments.folds} folds; give --folds {len(cohort) // 2} or less."
+        )
     return cohort, notes
 
 

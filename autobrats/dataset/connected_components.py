@@ -19,6 +19,6 @@ def connected_components(mask: np.ndarray, connectivity: Literal[6, 18, 26] = 26
         connectivity: 6, 18 or 26 neighbours.
     """
     if min(mask.shape) == 1 or mask.size < _SMALL:
-        # cc3d (4.1.1) raises "maximum length exception" where every other voxel of a line, a plane or a small box is in the mask.
+        # cc3d (4.1.1) raises "maximum length exception" for every other voxel of a line, a plane or a small box.
         return cc3d.connected_components(np.pad(mask, 1), connectivity=connectivity)[1:-1, 1:-1, 1:-1]
     return cc3d.connected_components(mask, connectivity=connectivity)

@@ -89,12 +89,15 @@ def build_cohort(
     return Cohort(table, days, died), notes
 
 
-def build_features(features: FeatureTable | None, records: Sequence[ClinicalRecord]) -> FeatureTable:
+def build_features(
+    features: FeatureTable | None, records: Sequence[ClinicalRecord], *, patients: Mapping[str, str] | None = None
+) -> FeatureTable:
     """The columns of :func:`build_cohort` for patients whose survival is to be predicted.
 
     Args:
         features: a row a case or patient; None for clinical columns alone.
         records: may lack some of them, or all: their clinical columns are NaN.
+        patients: the patient of each case in ``features``, where a name does not tell it.
 
     Returns:
         A row of every row of the features, under its name there; without features, of every record.
@@ -104,7 +107,7 @@ def build_features(features: FeatureTable | None, records: Sequence[ClinicalReco
     """
     if features is None:
         return clinical_features(records)
-    found = match_ids(features.patients, records)
+    found = _records_of(features.patients, records, patients or {})
     if records and not found:
         raise UserError(_nothing_joined(features, records))
     known = [replace(found.get(name, _NOBODY), patient=name) for name in features.patients]
@@ -120,17 +123,24 @@ def _joined_rows(
     """Every case with a record, and notes on those without."""
     if features is None:
         return [_Row(record.patient, None, record) for record in records], []
-    found = match_ids(features.patients, records)
-    by_patient = match_ids([patients[it] for it in features.patients if it in patients and it not in found], records)
+    found = _records_of(features.patients, records, patients)
     volumes = _volumes(features)
-    rows = []
-    for index, case in enumerate(features.patients):
-        record = found.get(case) or by_patient.get(patients.get(case, case))
-        if record is not None:
-            rows.append(_Row(case, index, record, volumes[index]))
+    rows = [
+        _Row(case, index, found[case], volumes[index]) for index, case in enumerate(features.patients) if case in found
+    ]
     if not rows:
         raise UserError(_nothing_joined(features, records))
     return rows, _notes_on_joining(features, records, rows)
+
+
+def _records_of(
+    cases: Sequence[str], records: Sequence[ClinicalRecord], patients: Mapping[str, str]
+) -> dict[str, ClinicalRecord]:
+    """The record of each case that has one: by the case's name, else by its patient's."""
+    found = match_ids(cases, records)
+    others = [case for case in cases if case in patients and case not in found]
+    by_patient = match_ids([patients[case] for case in others], records)
+    return found | {case: by_patient[patients[case]] for case in others if patients[case] in by_patient}
 
 
 def _notes_on_joining(features: FeatureTable, records: Sequence[ClinicalRecord], rows: Sequence[_Row]) -> list[str]:

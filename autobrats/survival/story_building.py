@@ -19,6 +19,8 @@ from autobrats.survival.cohort import Cohort
 from autobrats.survival.survival_training import Row, TrainedSurvival, TrainingOptions
 from autobrats.survival.tuning.objectives import TITLES
 
+_FEATURES_NAMED = 8
+
 
 def build_story(
     trained: TrainedSurvival,
@@ -43,7 +45,7 @@ def build_story(
     return SurvivalStory(
         title="Survival",
         created=created,
-        chosen=[trained.decision.sentence, f"The saved model: {trained.model.describe()}."],
+        chosen=[trained.decision.sentence, _saved(trained)],
         how_estimated=_estimated(cohort, options),
         models=[_scores(name, row, name == trained.row) for name, row in trained.rows.items()],
         patients=_patients(cohort, chosen.predictions[0]),
@@ -73,6 +75,14 @@ def null_sentences(trained: TrainedSurvival, options: TrainingOptions) -> list[s
             f"'{check.chosen}' is taken."
         )
     return sentences
+
+
+def _saved(trained: TrainedSurvival) -> str:
+    reads = trained.model.features
+    told = ", ".join(reads[:_FEATURES_NAMED]) + (
+        f" and {more} more" if (more := len(reads) - _FEATURES_NAMED) > 0 else ""
+    )
+    return f"The saved model: {trained.model.describe()}." + (f" It reads {told}." if reads else "")
 
 
 def _estimated(cohort: Cohort, options: TrainingOptions) -> str:

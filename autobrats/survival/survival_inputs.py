@@ -79,6 +79,7 @@ def read_inputs(
     settings: RadiomicsSettings | None = None,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    check: Callable[[SurvivalInputs], object] | None = None,
 ) -> SurvivalInputs:
     """Read tables, and compute the features of cases.
 
@@ -91,6 +92,8 @@ def read_inputs(
         settings: of radiomics.
         workers: processes for features.
         on_progress: called with (cases done, cases in all).
+        check: called before features are computed, with a row a case and no columns: if the cases are of no use, that is
+            said before hours of work.
 
     Raises:
         UserError: if a file cannot be read, or nothing is given.
@@ -106,11 +109,12 @@ def read_inputs(
     notes = []
     if found.unused:
         notes.append(f"{len(found.unused)} segmentations have no study, such as {found.unused[0]}.")
+    names = tuple(patients)
+    bare = SurvivalInputs(FeatureTable(names, (), np.empty((len(names), 0))), patients, clinical, notes, found.left_out)
+    if check is not None:
+        check(bare)
     if wanted is not None and all(family_of(name) == "clinical" for name in wanted):
-        names = tuple(patients)
-        return SurvivalInputs(
-            FeatureTable(names, (), np.empty((len(names), 0))), patients, clinical, notes, found.left_out
-        )
+        return bare
     sets = needed_sets(found.cases, wanted) if radiomics else None
     extraction = extract_features(
         found.cases, radiomics=sets, settings=settings, workers=workers, cache=cache, on_progress=on_progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,12 +104,8 @@ class SurvivalPredictor:
         Raises:
             UserError: if a file cannot be read, nothing is given, or the model needs features that images do not give.
         """
-        made_of_images = sources.features is None
-        if made_of_images and self.source.source == "table" and (other := self._beside_clinical()):
-            raise UserError(
-                f"The model reads {other[0]}, of the table of features that it was trained with; give such a table with "
-                "--features."
-            )
+        if sources.features is None and self.source.source == "table":
+            self._refuse_lack([name for name in self.model.features if family_of(name) != "clinical"])
         return read_inputs(
             sources,
             cache=cache,
@@ -117,6 +113,7 @@ class SurvivalPredictor:
             settings=self.source.radiomics,
             workers=workers,
             on_progress=on_progress,
+            check=lambda inputs: build_features(inputs.features, inputs.clinical.records, patients=inputs.patients),
         )
 
     def predict(self, inputs: SurvivalInputs) -> PredictedSurvival:
@@ -128,7 +125,9 @@ class SurvivalPredictor:
         features = inputs.features
         if features is None and not inputs.clinical.records:
             raise UserError("There are no patients: give studies, a table of features, or a clinical table.")
-        table = build_features(features, inputs.clinical.records).select(self.model.features)
+        table = build_features(features, inputs.clinical.records, patients=inputs.patients)
+        self._refuse_lack([name for name in self.model.features if name not in table.names])
+        table = table.select(self.model.features)
         if not table.patients:
             raise UserError("There is no patient to predict.")
         return PredictedSurvival(self.model.predict(table), self.model.missing_values(table), self.model, table)
@@ -137,8 +136,15 @@ class SurvivalPredictor:
         """:meth:`read` and :meth:`predict`."""
         return self.predict(self.read(sources))
 
-    def _beside_clinical(self) -> list[str]:
-        return [name for name in self.model.features if family_of(name) != "clinical"]
+    def _refuse_lack(self, missing: Sequence[str]) -> None:
+        """UserError if the model needs columns that are not there."""
+        if not missing:
+            return
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        wanted = "a table like the one that it was trained with (--features)"
+        if self.source.source == "images":
+            wanted = "segmentations (-s) and, for intensities, studies (-i), or a table of all features (--features)"
+        raise UserError(f"The model reads {missing[0]}{more}, which is not given; give {wanted}.")
 
 
 def _figure(value: float) -> str:

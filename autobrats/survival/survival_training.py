@@ -30,7 +30,7 @@ from autobrats.survival.tuning.objectives import METRICS, Objective
 from autobrats.survival.tuning.search import SearchOptions, SearchResult, search_model
 from autobrats.survival.tuning.split_record import SplitRecord, gather
 
-PROCEDURE = "chosen by autobrats"
+PROCEDURE = "search and decision"
 """The row of the whole procedure, the decision included."""
 
 RowKind = Literal["tuned", "baseline", "recipe", "other"]

@@ -15,13 +15,27 @@ from autobrats.files import read_model, write_csv, write_json
 from autobrats.reporting.page.survival_data import SurvivalStory, write_story
 from autobrats.reporting.page.survival_page import write_survival_page
 from autobrats.survival.cohort import Cohort
-from autobrats.survival.models.model_file import save_model
+from autobrats.survival.models.model_file import DESCRIPTION_FILE, ESTIMATORS_FILE, save_model
 from autobrats.survival.radiomics.settings import RadiomicsSettings
 from autobrats.survival.survival_training import TrainedSurvival
 
 FEATURES_FILE = "features.json"
 REPORT_FILE = "report.html"
 STORY_FILE = "story.json"
+SCORES_FILE, OUT_OF_FOLD_FILE = "scores.csv", "out_of_fold.csv"
+TRIALS_FILE, IMPORTANCES_FILE = "trials.csv", "importances.csv"
+WRITTEN = (
+    FEATURES_FILE,
+    REPORT_FILE,
+    STORY_FILE,
+    SCORES_FILE,
+    OUT_OF_FOLD_FILE,
+    TRIALS_FILE,
+    IMPORTANCES_FILE,
+    DESCRIPTION_FILE,
+    ESTIMATORS_FILE,
+)
+"""By :func:`write_training`."""
 
 
 class FeatureSource(BaseModel):
@@ -52,10 +66,10 @@ def write_training(
     """Write the model, its scores, out-of-fold predictions, trials, importances, and the page for people."""
     write_json(folder / FEATURES_FILE, source)
     save_model(folder, trained.model)
-    _write_scores(folder / "scores.csv", trained)
-    _write_out_of_fold(folder / "out_of_fold.csv", trained, cohort)
+    _write_scores(folder / SCORES_FILE, trained)
+    _write_out_of_fold(folder / OUT_OF_FOLD_FILE, trained, cohort)
     write_csv(
-        folder / "trials.csv",
+        folder / TRIALS_FILE,
         ["trial", "score", "folds", "models", "specs"],
         [
             [
@@ -69,7 +83,7 @@ def write_training(
         ],
     )
     write_csv(
-        folder / "importances.csv",
+        folder / IMPORTANCES_FILE,
         ["feature", "drop_of_c_index", "spread"],
         [[it.feature, f"{it.drop:.6f}", f"{it.spread:.6f}"] for it in trained.importances],
     )

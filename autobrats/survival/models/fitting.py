@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,7 +146,8 @@ def _fit_estimator(spec: ModelSpec, inputs: np.ndarray, cohort: Cohort, seed: in
         died = cohort.died
         target = cohort.days[died] if spec.target == "days" else np.log(cohort.days[died])
         weights = death_weights(cohort.days, died)[died]
-        return _regressor(spec, seed).fit(inputs[died], target, sample_weight=weights)
+        with _quiet():
+            return _regressor(spec, seed).fit(inputs[died], target, sample_weight=weights)
     given = spec.options.model_dump(exclude_none=True)
     if spec.model == "cox":
         return CoxRegression.fit(inputs, cohort.days, cohort.died, **given)
@@ -153,10 +156,19 @@ def _fit_estimator(spec: ModelSpec, inputs: np.ndarray, cohort: Cohort, seed: in
     from sksurv.util import Surv
 
     outcome = Surv.from_arrays(cohort.died, cohort.days)
-    with warnings.catch_warnings():
-        # With a strong penalty all coefficients are zero, which is an answer.
-        warnings.filterwarnings("ignore", message="all coefficients are zero")
+    with _quiet():
         return _risk_model(spec, seed).fit(inputs, outcome)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings that a fit has not converged, or a penalty leaves nothing: the score says what it costs."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="all coefficients are zero")
+        yield
 
 
 def _regressor(spec: ModelSpec, seed: int) -> Any:
@@ -224,4 +236,5 @@ def _fit_classifier(options: ClassifierOptions, inputs: np.ndarray, cohort: Coho
         from sklearn.ensemble import RandomForestClassifier
 
         model = RandomForestClassifier(options.n_estimators, min_samples_leaf=options.min_leaf, random_state=seed)
-    return model.fit(inputs[certain], classes, sample_weight=weights[certain])
+    with _quiet():
+        return model.fit(inputs[certain], classes, sample_weight=weights[certain])

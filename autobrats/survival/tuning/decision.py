@@ -66,17 +66,18 @@ def decided_without(
 ) -> list[SurvivalPredictions]:
     """What the whole procedure says of patients, the decision included, one prediction a repeat.
 
-    The patients of each outer fold of the first repeat get the predictions of what :func:`decide` takes on all others.
+    The patients of each outer fold get the predictions of what :func:`decide` takes on all patients outside of it.
     Arguments are those of :func:`decide`.
     """
-    chosen = np.empty(len(cohort), object)
-    for fold in np.unique(folds[0]):
-        others = np.flatnonzero(folds[0] != fold)
-        theirs = {name: [it.rows(others) for it in predictions[name]] for name in (TUNED, *baselines)}
-        taken = decide(cohort.rows(others), theirs, folds[:, others], baselines, objective).chosen
-        chosen[folds[0] == fold] = taken
     composed = []
-    for repeat in range(len(folds)):
+    for repeat, of_patient in enumerate(folds):
+        chosen = np.empty(len(cohort), object)
+        for fold in np.unique(of_patient):
+            others = np.flatnonzero(of_patient != fold)
+            theirs = {name: [it.rows(others) for it in predictions[name]] for name in (TUNED, *baselines)}
+            chosen[of_patient == fold] = decide(
+                cohort.rows(others), theirs, folds[:, others], baselines, objective
+            ).chosen
         composed.append(_patchwork({name: predictions[name][repeat] for name in set(chosen)}, chosen))
     return composed
 
