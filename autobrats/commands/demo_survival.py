@@ -23,9 +23,8 @@ def report_survival(patients: Path, new_studies: Path, segmentations: Path, mode
     from autobrats.evaluation.survival.portal import portal_scores
     from autobrats.evaluation.survival.prediction_file import read_predictions
     from autobrats.phantoms.folder import LAW_FILE
-    from autobrats.reporting.page.survival_data import read_story
+    from autobrats.reporting.page.survival_data import STORY_FILE, read_story
     from autobrats.reporting.tables import print_table
-    from autobrats.survival.training_files import STORY_FILE
 
     told = read_predictions(segmentations / "survival.csv")
     days = _column(new_studies / "cases.csv", "survival_days")

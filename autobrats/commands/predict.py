@@ -9,7 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autobrats.commands.predict_survival import add_survival_arguments, load_survival_model, predict_survival
+from autobrats.commands.predict_survival import (
+    SURVIVAL_FILE,
+    add_survival_arguments,
+    check_patients,
+    load_survival_model,
+    predict_survival,
+)
 from autobrats.commands.running import add_dataset_arguments, chosen_model, new_parser, not_negative, run
 from autobrats.errors import UserError
 
@@ -101,6 +107,8 @@ def predict(arguments: argparse.Namespace) -> int:
         writing_convention("", model, convention)
     cases, faults = read_studies(arguments.input, predictor.modalities)
     _refuse_overwriting(arguments.output, cases)
+    if survival is not None:
+        check_patients(arguments, survival, predictor, cases)
     arguments.output.mkdir(parents=True, exist_ok=True)
     named = {case.name for case in cases}
     failures = []
@@ -135,7 +143,10 @@ def predict(arguments: argparse.Namespace) -> int:
         print(f"{number}/{len(waiting)} {case.name}: {prediction.seconds:.1f} s{ahead} -> {mask.name}", flush=True)
         _print_warnings(case.name, [warning for warning in prediction.warnings if warning not in told])
     if survival is not None and (segmented := _segmented(arguments, cases)):
-        failures += predict_survival(arguments, survival, predictor, segmented, convention).items()
+        try:
+            failures += predict_survival(arguments, survival, predictor, segmented, convention).items()
+        except UserError as error:
+            failures.append((SURVIVAL_FILE, str(error)))
     _report_failures(arguments.output, failures)
     print(
         f"{done} of {len(waiting)} studies predicted in {_duration(time.perf_counter() - started)}: {arguments.output}"

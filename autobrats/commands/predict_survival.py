@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autobrats.commands.survival_sources import print_some
 from autobrats.errors import UserError
 
 if TYPE_CHECKING:
     from autobrats.dataset.cases import Case
     from autobrats.dataset.conventions import Convention
     from autobrats.inference.predictor import Predictor
+    from autobrats.survival.survival_inputs import Sources
     from autobrats.survival.survival_predictor import SurvivalPredictor
 
 SURVIVAL_FILE = "survival.csv"
@@ -53,10 +55,22 @@ def load_survival_model(arguments: argparse.Namespace) -> SurvivalPredictor | No
     from autobrats.commands.survival_sources import found_model
     from autobrats.survival.survival_predictor import SurvivalPredictor
 
-    missing = [table for table in arguments.clinical if not table.is_file()]
-    if missing:
-        raise UserError(f"{missing[0]} does not exist; give the clinical table with --clinical.")
-    return SurvivalPredictor.load(arguments.survival_model or found_model(arguments))
+    for table in arguments.clinical:
+        if not table.is_file():
+            raise UserError(f"{table} does not exist; give the clinical table with --clinical.")
+        if table.resolve() == (arguments.output / SURVIVAL_FILE).resolve():
+            raise UserError(f"{table} would be overwritten; choose another output folder.")
+    return SurvivalPredictor.load(arguments.survival_model or found_model(arguments, "--survival-model"))
+
+
+def check_patients(
+    arguments: argparse.Namespace, survival: SurvivalPredictor, predictor: Predictor, cases: Sequence[Case]
+) -> None:
+    """UserError, before the cases are segmented, if their survival cannot be predicted."""
+    from autobrats.survival.tumour_parts import part_integers
+
+    part_integers(predictor.model.plan.convention)
+    survival.check(_clinical_sources(arguments, predictor, cases), {case.name: case.patient for case in cases})
 
 
 def predict_survival(
@@ -71,10 +85,9 @@ def predict_survival(
     Raises:
         UserError: if no survival can be predicted at all.
     """
-    from autobrats.dataset.cases import Dataset, ImageFile
+    from autobrats.dataset.cases import ImageFile
     from autobrats.inference.prediction import writing_convention
     from autobrats.survival.survival_cases import SurvivalCase
-    from autobrats.survival.survival_inputs import Sources
 
     plan = predictor.model.plan
 
@@ -82,27 +95,30 @@ def predict_survival(
         written, _ = writing_convention(case.name, plan.convention, convention, plan.convention_of_names)
         return SurvivalCase(case.name, case.patient, dict(case.images), ImageFile(path=mask), written)
 
-    known = Dataset(
+    sources = _clinical_sources(arguments, predictor, [case for case, _ in cases])
+    masks = [as_survival_case(case, mask) for case, mask in cases]
+    inputs = survival.read(replace(sources, cases=masks), workers=arguments.workers)
+    print_some(inputs.notes)
+    predicted = survival.predict(inputs)
+    print_some(predicted.warnings)
+    predicted.write(arguments.output / SURVIVAL_FILE)
+    print(f"survival of {len(predicted.predictions)} patients: {arguments.output / SURVIVAL_FILE}")
+    return inputs.failures
+
+
+def _clinical_sources(arguments: argparse.Namespace, predictor: Predictor, cases: Sequence[Case]) -> Sources:
+    """The tables that were given, else what came with the cases."""
+    from autobrats.dataset.cases import Dataset
+    from autobrats.survival.survival_inputs import Sources
+
+    if arguments.clinical:
+        return Sources(clinical=tuple(arguments.clinical))
+    studies = Dataset(
         name="studies",
         root=arguments.input,
         layout="studies",
         modalities=list(predictor.modalities),
-        convention=plan.convention,
-        cases=[case for case, _ in cases],
+        convention=predictor.model.plan.convention,
+        cases=list(cases),
     )
-    inputs = survival.read(
-        Sources(
-            cases=[as_survival_case(case, mask) for case, mask in cases],
-            clinical=tuple(arguments.clinical),
-            dataset=None if arguments.clinical else known,
-        ),
-        workers=arguments.workers,
-    )
-    for note in inputs.notes:
-        print(f"    {note}", file=sys.stderr)
-    predicted = survival.predict(inputs)
-    for warning in predicted.warnings:
-        print(f"    {warning}", file=sys.stderr)
-    predicted.write(arguments.output / SURVIVAL_FILE)
-    print(f"survival of {len(predicted.predictions)} patients: {arguments.output / SURVIVAL_FILE}")
-    return inputs.failures
+    return Sources(dataset=studies)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from autobrats.commands.survival_sources import (
     found_model,
     print_clinical,
     print_notes,
+    print_some,
     refuse_outputs,
     sources_of,
 )
@@ -69,8 +69,7 @@ def survival_predict(arguments: argparse.Namespace) -> int:
     print_clinical(inputs)
     print_notes(inputs)
     predicted = predictor.predict(inputs)
-    for warning in predicted.warnings:
-        print(warning, file=sys.stderr)
+    print_some(predicted.warnings)
     predicted.write(arguments.output)
     if arguments.curves is not None:
         predicted.write_curves(arguments.curves)

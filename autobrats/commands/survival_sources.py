@@ -117,8 +117,12 @@ def refuse_unwritable(folder: Path) -> None:
         raise UserError(f"Nothing can be written into {folder} ({error.strerror}); name another place.") from None
 
 
-def found_model(arguments: argparse.Namespace) -> Path:
+def found_model(arguments: argparse.Namespace, option: str = "-m") -> Path:
     """The survival model of the workspace: of the dataset that the user named, else the only one there is.
+
+    Args:
+        arguments: of :func:`autobrats.commands.running.add_dataset_arguments`.
+        option: by which a user names a model.
 
     Raises:
         UserError: if there is none, or several.
@@ -134,10 +138,10 @@ def found_model(arguments: argparse.Namespace) -> Path:
     found = [folder for folder in folders if (folder / DESCRIPTION_FILE).is_file()]
     if not found:
         raise UserError(
-            f"The workspace {workspace.path} holds no survival model; run autobrats_survival_train, or name one with -m."
+            f"The workspace {workspace.path} holds no survival model; run autobrats_survival_train, or name one with {option}."
         )
     if len(found) > 1:
-        raise UserError(f"There are several survival models; choose one with -m: {', '.join(map(str, found))}.")
+        raise UserError(f"There are several survival models; choose one with {option}: {', '.join(map(str, found))}.")
     return found[0]
 
 
@@ -149,15 +153,18 @@ def print_clinical(inputs: SurvivalInputs) -> None:
     rows = [[str(cell) if cell is not None else "" for cell in row] for row in inputs.clinical.report_rows()]
     if rows:
         print_table(list(REPORT_COLUMNS), rows, title=inputs.clinical.title)
-    elif inputs.clinical.records:
-        print(inputs.clinical.title)
 
 
-def print_notes(inputs: SurvivalInputs, most: int = 8) -> None:
-    """Notes on features, and cases without any, on stderr."""
-    for note in inputs.notes[:most]:
+def print_some(notes: Sequence[str], most: int = 8) -> None:
+    """The first of some sentences, on stderr."""
+    for note in notes[:most]:
         print(f"    {note}", file=sys.stderr)
-    if (more := len(inputs.notes) - most) > 0:
-        print(f"    and {more} more notes on features", file=sys.stderr)
+    if (more := len(notes) - most) > 0:
+        print(f"    and {more} more like these", file=sys.stderr)
+
+
+def print_notes(inputs: SurvivalInputs) -> None:
+    """Notes on features, and cases without any, on stderr."""
+    print_some(inputs.notes)
     for case, why in inputs.failures.items():
         print(f"{case}: left out: {why}", file=sys.stderr)

@@ -124,6 +124,8 @@ def survival_train(arguments: argparse.Namespace) -> int:
         )
     print_clinical(inputs)
     print_notes(inputs)
+    if inputs.features is None:
+        print("Neither features nor segmentations are given: the clinical data alone is learnt from.", flush=True)
     cohort, notes = _cohort(arguments, inputs)
     for note in notes:
         print(note[0].upper() + note[1:] + ".", flush=True)
@@ -209,7 +211,7 @@ def _options(arguments: argparse.Namespace, cohort: Cohort) -> TrainingOptions:
         at_once = max(1, min(workers, splits))
         searches = (1 + arguments.null_checks) * -(-splits // at_once) + 1
         seconds = 3600 * arguments.max_hours / searches
-    search = SearchOptions(objective, trials=arguments.trials, seed=arguments.seed)
+    search = SearchOptions(objective, trials=0 if arguments.recipe else arguments.trials, seed=arguments.seed)
     nested = NestedOptions(
         search, folds=arguments.folds, repeats=arguments.repeats, seed=arguments.seed, max_seconds=seconds
     )

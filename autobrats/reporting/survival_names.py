@@ -22,5 +22,5 @@ SHOWN: dict[str, tuple[str, int]] = {
     "interval_width": ("median width of the intervals, days", 0),
 }
 """How each metric is called, with its unit, and its decimals."""
-MODEL_METRICS = ("c_harrell", "accuracy", "spearman_r", "mse", "median_se", "std_se")
+MODEL_METRICS = ("c_harrell", "accuracy", "class_accuracy", "spearman_r", "mse", "median_se", "std_se")
 """Those by which models are compared, in the order of the table."""

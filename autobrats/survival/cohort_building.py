@@ -18,6 +18,8 @@ LEAST_PATIENTS = 20
 LEAST_DEATHS = 10
 """With fewer, no model can be told from chance."""
 
+_SAME_ORDER, _ENOUGH_TO_TELL = 0.999, 10
+"""A rank correlation that no feature has with the days by chance or nature, among at least so many patients."""
 _VOLUMES = ("size_WT_ml", "WT_shape_VoxelVolume", "WT_shape_MeshVolume", "original_shape_VoxelVolume")
 """Features that say how large a tumour is, the first that is there counts."""
 
@@ -86,6 +88,9 @@ def build_cohort(
         rest = features.rows([row.index for row in chosen if row.index is not None])
         table = _with_clinical(table, replace(rest, patients=table.patients))
     days = np.array([row.record.survival_days for row in chosen], dtype=np.float64)
+    if telling := _telling_columns(table, days, died):
+        notes.append(f"left out of the features, because they tell the outcome: {', '.join(telling)}")
+        table = table.select([name for name in table.names if name not in telling])
     return Cohort(table, days, died), notes
 
 
@@ -115,6 +120,26 @@ def build_features(
 
 
 _NOBODY = ClinicalRecord("")
+
+
+def _telling_columns(table: FeatureTable, days: np.ndarray, died: np.ndarray) -> list[str]:
+    """Columns that put the patients in the order of their days, or that say who died, whatever they are called."""
+    from scipy.stats import rankdata
+
+    if len(days) < _ENOUGH_TO_TELL:
+        return []
+    order = rankdata(days)
+    telling = []
+    for name, values in zip(table.names, table.values.T):
+        known = np.isfinite(values)
+        if known.sum() < max(_ENOUGH_TO_TELL, 0.5 * len(days)) or np.ptp(values[known]) == 0:
+            continue
+        by_days = abs(np.corrcoef(rankdata(values[known]), rankdata(order[known]))[0, 1]) > _SAME_ORDER
+        first = values[known] == values[known].min()
+        by_death = len(np.unique(values[known])) == 2 and 0 < died[known].sum() < known.sum()
+        if by_days or (by_death and (np.array_equal(first, died[known]) or np.array_equal(first, ~died[known]))):
+            telling.append(name)
+    return telling
 
 
 def _joined_rows(

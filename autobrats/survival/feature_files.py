@@ -34,8 +34,9 @@ _ID_NAMES = (
 _ID_OF_A_YEAR = re.compile(r"brats\w*id")
 _MISSING = {"", "na", "n/a", "nan", "none", "null", "inf", "+inf", "-inf", "not available", "unknown", "-", "?"}
 _OUTCOME = re.compile(
-    r".*(survival|censor|death|dead|deceased|vitalstatus).*|(os|pfs|efs)(days|months|time|event|status)?"
-    r"|days|time|event|status|died|alive"
+    r".*(surviv|censor|death|dead|deceased|vitalstatus|followup|lastcontact|timeto|lifespan|daystodod|riskgroup).*"
+    r"|(os|pfs|efs|dss|dfs|ttp|surv)(days|months|years|time|event|status|class|group)?|(event|status|time)(os|pfs|efs|dss)"
+    r"|overallsurv|survdays|days|months|years|time|event|status|died|alive|outcome|class|label|target"
 )
 """Columns that say how long a patient lived, letters and digits only: what is to be predicted is no feature."""
 

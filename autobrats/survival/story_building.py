@@ -16,7 +16,8 @@ from autobrats.reporting.page.survival_data import (
     patients_of,
 )
 from autobrats.survival.cohort import Cohort
-from autobrats.survival.survival_training import Row, TrainedSurvival, TrainingOptions
+from autobrats.survival.result_rows import Row
+from autobrats.survival.survival_training import TrainedSurvival, TrainingOptions
 from autobrats.survival.tuning.objectives import TITLES
 
 _FEATURES_NAMED = 8

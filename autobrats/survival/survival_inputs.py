@@ -98,7 +98,7 @@ def read_inputs(
     Raises:
         UserError: if a file cannot be read, or nothing is given.
     """
-    clinical = _clinical(sources)
+    clinical = clinical_of(sources)
     if sources.features is not None:
         table = read_features(sources.features)
         return SurvivalInputs(table.features, {}, clinical, list(table.notes), {})
@@ -145,7 +145,12 @@ def _by_sentence(notes: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _clinical(sources: Sources) -> ClinicalTable:
+def clinical_of(sources: Sources) -> ClinicalTable:
+    """The clinical tables that were given, else what came with the cases.
+
+    Raises:
+        UserError: if a file cannot be read.
+    """
     if sources.clinical:
         first, *others = sources.clinical
         tables = [read_clinical(first, sources.columns), *(read_clinical(table) for table in others)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from autobrats.survival.feature_table import FeatureTable, family_of
 from autobrats.survival.models.explanation import PatientExplanation
 from autobrats.survival.models.model_file import load_model
 from autobrats.survival.models.survival_model import SurvivalModel, SurvivalPrediction
-from autobrats.survival.survival_inputs import Sources, SurvivalInputs, read_inputs
+from autobrats.survival.survival_inputs import Sources, SurvivalInputs, clinical_of, read_inputs
 from autobrats.survival.training_files import FeatureSource, read_feature_source
 
 _CURVE_STEP_DAYS, _LAST_CURVE_DAY = 30, 1800
@@ -85,6 +85,22 @@ class SurvivalPredictor:
         """
         return cls(load_model(folder), read_feature_source(folder))
 
+    def check(self, sources: Sources, patients: Mapping[str, str]) -> None:
+        """Look, before any work, whether cases can be predicted of which there are no segmentations yet.
+
+        Args:
+            sources: of the clinical data.
+            patients: the patient of each case.
+
+        Raises:
+            UserError: if the clinical data cannot be read or is of none of the patients, or the model needs features that
+                images do not give.
+        """
+        self._refuse_images()
+        names = tuple(patients)
+        nothing = FeatureTable(names, (), np.empty((len(names), 0)))
+        build_features(nothing, clinical_of(sources).records, patients=patients)
+
     def read(
         self,
         sources: Sources,
@@ -104,8 +120,8 @@ class SurvivalPredictor:
         Raises:
             UserError: if a file cannot be read, nothing is given, or the model needs features that images do not give.
         """
-        if sources.features is None and self.source.source == "table":
-            self._refuse_lack([name for name in self.model.features if family_of(name) != "clinical"])
+        if sources.features is None:
+            self._refuse_images()
         return read_inputs(
             sources,
             cache=cache,
@@ -136,15 +152,21 @@ class SurvivalPredictor:
         """:meth:`read` and :meth:`predict`."""
         return self.predict(self.read(sources))
 
+    def _refuse_images(self) -> None:
+        if self.source.source == "table":
+            self._refuse_lack([name for name in self.model.features if family_of(name) != "clinical"])
+
     def _refuse_lack(self, missing: Sequence[str]) -> None:
         """UserError if the model needs columns that are not there."""
         if not missing:
             return
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        lacking = (
+            f"{missing[0]}, which is" if len(missing) == 1 else f"{missing[0]} and {len(missing) - 1} more, which are"
+        )
         wanted = "a table like the one that it was trained with (--features)"
         if self.source.source == "images":
             wanted = "segmentations (-s) and, for intensities, studies (-i), or a table of all features (--features)"
-        raise UserError(f"The model reads {missing[0]}{more}, which is not given; give {wanted}.")
+        raise UserError(f"The model reads {lacking} not given; give {wanted}.")
 
 
 def _figure(value: float) -> str:

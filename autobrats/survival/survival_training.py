@@ -6,34 +6,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from autobrats.evaluation.survival.intervals import Score
 from autobrats.evaluation.survival.metrics import SURVIVAL_METRICS
-from autobrats.evaluation.survival.predictions import SurvivalPredictions
 from autobrats.survival.candidates import references
 from autobrats.survival.cohort import Cohort
-from autobrats.survival.models.explanation import FeatureImportance, permutation_importances
+from autobrats.survival.models.explanation import FeatureImportance, RiskModel, permutation_importances
+from autobrats.survival.models.fitting import fit_model
 from autobrats.survival.models.recipes import survival_recipe, survival_recipe_names
 from autobrats.survival.models.spec import ModelSpec
 from autobrats.survival.models.survival_model import SurvivalModel
+from autobrats.survival.result_rows import NestedResults, Row, RowKind
 from autobrats.survival.tuning.baselines import baselines
 from autobrats.survival.tuning.choice import Trial
 from autobrats.survival.tuning.decision import Decision, decide, decided_without, gain_told
 from autobrats.survival.tuning.final_model import build_model
 from autobrats.survival.tuning.folds import survival_folds
 from autobrats.survival.tuning.nested import TUNED, NestedOptions, nested_cross_validation, outer_folds
-from autobrats.survival.tuning.nested_scores import BRIEF, nested_gain, nested_scores
-from autobrats.survival.tuning.objectives import METRICS, Objective
+from autobrats.survival.tuning.nested_scores import BRIEF, nested_scores
+from autobrats.survival.tuning.objectives import METRICS
 from autobrats.survival.tuning.search import SearchOptions, SearchResult, search_model
-from autobrats.survival.tuning.split_record import SplitRecord, gather
 
 PROCEDURE = "search and decision"
 """The row of the whole procedure, the decision included."""
 
-RowKind = Literal["tuned", "baseline", "recipe", "other"]
 Progress = Callable[[str, int, int], None]
 _IMPORTANCE_SEED = 104729
 
@@ -53,23 +51,6 @@ class TrainingOptions:
     recipe: str | None = None
     null_checks: int = 0
     workers: int = 0
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table of results.
-
-    Attributes:
-        kind: what it is there for.
-        nested: scores on patients that nothing in the model's making saw.
-        training: scores on the patients that it was fitted to, the mean over splits.
-        predictions: nested ones, one a repeat.
-    """
-
-    kind: RowKind
-    nested: dict[str, Score]
-    training: dict[str, float]
-    predictions: list[SurvivalPredictions]
 
 
 @dataclass(frozen=True)
@@ -121,7 +102,7 @@ def train_survival(
     Args:
         cohort: the patients to learn from.
         options: how.
-        folder: for the study and the finished splits, from which an interrupted run goes on.
+        folder: for the finished splits, from which an interrupted run goes on.
         notes: for people, kept in the model.
         told: called with what is being done, and how much of it is.
 
@@ -142,21 +123,24 @@ def train_survival(
         told=lambda done, total: told("nested cross-validation", done, total),
     )
     folds = outer_folds(cohort, options.nested)
-    predictions = gathered(cohort, records, folds, [TUNED, *fixed])
-    decision = decide(cohort, predictions, folds, list(simplest), objective)
-    rows = _rows(cohort, predictions, folds, records, list(simplest), options)
+    results = NestedResults.of(cohort, objective, folds, records, [TUNED, *fixed])
+    decision = decide(cohort, results.predictions, folds, list(simplest), objective)
     trials: tuple[Trial, ...] = ()
+    taken: dict[tuple[int, int], str] = {}
     if options.recipe is not None:
-        decision = _recipe_decision(options.recipe, decision, cohort, predictions, folds, objective)
-        specs: tuple[ModelSpec, ...] = (fixed[options.recipe],)
         row = options.recipe
+        gain = results.gain(row, decision.baseline)
+        told_gain = gain_told(gain, decision.baseline, objective)
+        sentence = f"'{row}' is taken, because it was asked for. {told_gain}"
+        decision = Decision(row, decision.baseline, gain, sentence)
+        specs: tuple[ModelSpec, ...] = (fixed[row],)
     else:
-        predictions[PROCEDURE] = decided_without(cohort, predictions, folds, list(simplest), objective)
-        rows = {PROCEDURE: _row(cohort, predictions, folds, records, PROCEDURE, "tuned", SURVIVAL_METRICS), **rows}
         row = PROCEDURE
+        results.predictions[row], taken = decided_without(cohort, results.predictions, folds, list(simplest), objective)
         found = _search(cohort, options.nested, told)
         trials = found.trials
         specs = found.chosen.specs if decision.chosen == TUNED else (simplest[decision.chosen],)
+    rows = _rows(results, row, list(simplest), decision.baseline, taken)
     search = options.nested.search
     model = build_model(
         specs, cohort, objective, folds=search.folds, seed=search.seed, notes=[decision.sentence, *notes]
@@ -173,73 +157,37 @@ def _search(cohort: Cohort, options: NestedOptions, told: Progress) -> SearchRes
     return search_model(cohort, options.search, deadline=deadline, told=lambda number: told("search", number, trials))
 
 
-def gathered(
-    cohort: Cohort, records: Sequence[SplitRecord], folds: np.ndarray, names: Sequence[str]
-) -> dict[str, list[SurvivalPredictions]]:
-    """The nested predictions of all patients by name, one a repeat."""
-    of_repeat = [[record for record in records if record.repeat == repeat] for repeat in range(len(folds))]
-    return {name: [gather(splits, name, len(cohort)) for splits in of_repeat] for name in names}
-
-
 def _rows(
-    cohort: Cohort,
-    predictions: Mapping[str, list[SurvivalPredictions]],
-    folds: np.ndarray,
-    records: Sequence[SplitRecord],
+    results: NestedResults,
+    first: str,
     simplest: Sequence[str],
-    options: TrainingOptions,
+    baseline: str,
+    taken: Mapping[tuple[int, int], str],
 ) -> dict[str, Row]:
+    """All models, the one that says what to expect first and with every metric."""
     rows = {}
-    for name in predictions:
-        kind: RowKind = "tuned" if name == TUNED else "baseline" if name in simplest else "other"
+    for name in dict.fromkeys((first, *results.predictions)):
+        if name == TUNED and first != PROCEDURE:
+            continue  # a recipe was asked for, and nothing searched
+        kind: RowKind = "tuned" if name in (TUNED, PROCEDURE) else "baseline" if name in simplest else "other"
         if name in survival_recipe_names():
             kind = "recipe"
-        metrics = SURVIVAL_METRICS if name == options.recipe else BRIEF
-        rows[name] = _row(cohort, predictions, folds, records, name, kind, metrics)
+        metrics = SURVIVAL_METRICS if name == first else BRIEF
+        rows[name] = results.row(name, kind, metrics, baseline, taken if name == PROCEDURE else None)
     return rows
-
-
-def _row(
-    cohort: Cohort,
-    predictions: Mapping[str, list[SurvivalPredictions]],
-    folds: np.ndarray,
-    records: Sequence[SplitRecord],
-    name: str,
-    kind: RowKind,
-    metrics: Sequence[str],
-) -> Row:
-    training: dict[str, list[float]] = {}
-    for record in records:
-        if name in record.candidates:
-            for metric, value in record.candidates[name].training.items():
-                if value is not None:
-                    training.setdefault(metric, []).append(value)
-    means = {metric: float(np.mean(values)) for metric, values in training.items()}
-    return Row(kind, nested_scores(cohort, predictions[name], folds, metrics), means, predictions[name])
-
-
-def _recipe_decision(
-    name: str,
-    decision: Decision,
-    cohort: Cohort,
-    predictions: Mapping[str, list[SurvivalPredictions]],
-    folds: np.ndarray,
-    objective: Objective,
-) -> Decision:
-    """A recipe is taken because it was asked for; how it compares with the best baseline is said all the same."""
-    best = decision.baseline
-    gain = nested_gain(METRICS[objective], cohort, predictions[name], predictions[best], folds)
-    told = f"'{name}' is taken, because it was asked for. {gain_told(gain, best, objective)}"
-    return Decision(name, best, gain, told)
 
 
 def _importances(specs: Sequence[ModelSpec], cohort: Cohort, options: SearchOptions) -> list[FeatureImportance]:
     """Of models made of the same specs, on the fold that each of them did not see."""
     folds = survival_folds(cohort.days, cohort.died, options.folds, options.seed + _IMPORTANCE_SEED)
-    held_out = []
+    held_out: list[tuple[RiskModel, Cohort]] = []
     for fold in np.unique(folds):
         training = cohort.rows(np.flatnonzero(folds != fold))
-        model = build_model(specs, training, options.objective, folds=options.folds, seed=options.seed)
+        model: RiskModel
+        if len(specs) == 1:
+            model = fit_model(specs[0], training, seed=options.seed)
+        else:
+            model = build_model(specs, training, options.objective, folds=options.folds, seed=options.seed)
         held_out.append((model, cohort.rows(np.flatnonzero(folds == fold))))
     return permutation_importances(held_out, seed=options.seed)
 
@@ -259,7 +207,7 @@ def _null_check(cohort: Cohort, options: TrainingOptions, folder: Path, number: 
         told=lambda done, total: told(f"null check {number}", done, total),
     )
     folds = outer_folds(shuffled, options.nested)
-    predictions = gathered(shuffled, records, folds, [TUNED, *simplest])
+    predictions = NestedResults.of(shuffled, objective, folds, records, [TUNED, *simplest]).predictions
     decision = decide(shuffled, predictions, folds, list(simplest), objective)
     metric = METRICS[objective]
     score = nested_scores(shuffled, predictions[TUNED], folds, [metric])[metric]

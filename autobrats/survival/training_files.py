@@ -12,7 +12,7 @@ from autobrats.evaluation.survival.intervals import Score
 from autobrats.evaluation.survival.metrics import SURVIVAL_METRICS
 from autobrats.evaluation.survival.prediction_file import write_predictions
 from autobrats.files import read_model, write_csv, write_json
-from autobrats.reporting.page.survival_data import SurvivalStory, write_story
+from autobrats.reporting.page.survival_data import STORY_FILE, SurvivalStory, write_story
 from autobrats.reporting.page.survival_page import write_survival_page
 from autobrats.survival.cohort import Cohort
 from autobrats.survival.models.model_file import DESCRIPTION_FILE, ESTIMATORS_FILE, save_model
@@ -20,8 +20,9 @@ from autobrats.survival.radiomics.settings import RadiomicsSettings
 from autobrats.survival.survival_training import TrainedSurvival
 
 FEATURES_FILE = "features.json"
+GAIN = "better_than_best_baseline"
+"""In scores.csv: by how much, in what was tuned for, with the interval of the difference."""
 REPORT_FILE = "report.html"
-STORY_FILE = "story.json"
 SCORES_FILE, OUT_OF_FOLD_FILE = "scores.csv", "out_of_fold.csv"
 TRIALS_FILE, IMPORTANCES_FILE = "trials.csv", "importances.csv"
 WRITTEN = (
@@ -64,8 +65,10 @@ def write_training(
     folder: Path, trained: TrainedSurvival, cohort: Cohort, source: FeatureSource, story: SurvivalStory
 ) -> None:
     """Write the model, its scores, out-of-fold predictions, trials, importances, and the page for people."""
-    write_json(folder / FEATURES_FILE, source)
+    # Without it no model is read: that of an earlier training must not stand beside another model.
+    (folder / FEATURES_FILE).unlink(missing_ok=True)
     save_model(folder, trained.model)
+    write_json(folder / FEATURES_FILE, source)
     _write_scores(folder / SCORES_FILE, trained)
     _write_out_of_fold(folder / OUT_OF_FOLD_FILE, trained, cohort)
     write_csv(
@@ -108,6 +111,7 @@ def _write_scores(path: Path, trained: TrainedSurvival) -> None:
             training = row.training.get(metric)
             if score is not None:
                 rows.append([name, metric, *_figures(score), _figure(training), score.patients, score.reason])
+        rows.append([name, GAIN, *_figures(row.gain), "", row.gain.patients, row.gain.reason])
     write_csv(path, ["model", "metric", "value", "low", "high", "training", "patients", "reason"], rows)
 
 

@@ -20,7 +20,9 @@ def made_up_cohort(
     age, volume = rng.normal(size=(2, patients))
     hazard = np.exp(age_effect * age + volume_effect * volume)
     time = 500 * (rng.exponential(size=patients) / hazard) ** 0.7 + 1
-    end = rng.uniform(0, np.quantile(time, 1 - censored / 2) * 2, patients) + 1 if censored else np.full(patients, np.inf)
+    end = (
+        rng.uniform(0, np.quantile(time, 1 - censored / 2) * 2, patients) + 1 if censored else np.full(patients, np.inf)
+    )
     names = ["clinical_age", "size_WT_ml", *(f"WT_t1c_firstorder_Noise{number}" for number in range(noise_features))]
     values = np.column_stack([60 + 12 * age, 80 + 30 * volume, rng.normal(size=(patients, noise_features))])
     table = FeatureTable(tuple(f"P{number:03d}" for number in range(patients)), tuple(names), values)

@@ -182,3 +182,20 @@ def test_real_cohorts(realdata: Path):
     assert (len(alive), int(alive.died.sum()), alive.censored) == (60, 58, True)
     with pytest.raises(UserError, match="There are 0 patients"):
         build_cohort(None, read_clinical(tables / "name_mapping.csv").records)
+
+
+def test_columns_that_tell_the_outcome_are_left_out_whatever_they_are_called():
+    rng = np.random.default_rng(0)
+    days, died = rng.uniform(10, 900, 40).round(), rng.random(40) < 0.7
+    records = [
+        ClinicalRecord(f"p{number}", age_years=float(rng.uniform(30, 80)), survival_days=float(day), died=bool(dead))
+        for number, (day, dead) in enumerate(zip(days, died))
+    ]
+    honest = rng.normal(size=40)
+    columns = {"honest": honest, "x1": np.sqrt(days), "x2": -days, "x3": 1.0 * died, "x4": 2.0 - died}
+    table = FeatureTable(
+        tuple(f"p{number}" for number in range(40)), tuple(columns), np.column_stack([*columns.values()])
+    )
+    cohort, notes = build_cohort(table, records)
+    assert "honest" in cohort.features.names and not {"x1", "x2", "x3", "x4"} & set(cohort.features.names)
+    assert any("x1, x2, x3, x4" in note for note in notes)

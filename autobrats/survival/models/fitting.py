@@ -22,6 +22,7 @@ from autobrats.survival.models.selection import RankingCache, candidate_columns
 from autobrats.survival.models.spec import REGRESSORS, ClassifierOptions, ModelSpec
 
 LEAST_DEATHS = 2
+MOST_DOUBLINGS = 10
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,23 @@ def _fit_estimator(spec: ModelSpec, inputs: np.ndarray, cohort: Cohort, seed: in
 
     outcome = Surv.from_arrays(cohort.died, cohort.days)
     with _quiet():
+        if spec.model == "coxnet":
+            return _fit_coxnet(spec, inputs, outcome)
         return _risk_model(spec, seed).fit(inputs, outcome)
+
+
+def _fit_coxnet(spec: ModelSpec, inputs: np.ndarray, outcome: np.ndarray) -> Any:
+    """With the penalty of the spec, doubled while it is too weak for the fit to end."""
+    from sksurv.linear_model import CoxnetSurvivalAnalysis
+
+    alpha = spec.options.alpha
+    assert alpha is not None
+    for _ in range(MOST_DOUBLINGS):
+        try:
+            return CoxnetSurvivalAnalysis(alphas=[alpha], l1_ratio=spec.options.l1_ratio).fit(inputs, outcome)
+        except ArithmeticError:
+            alpha *= 2
+    return CoxnetSurvivalAnalysis(alphas=[alpha], l1_ratio=spec.options.l1_ratio).fit(inputs, outcome)
 
 
 @contextmanager
@@ -193,10 +210,6 @@ def _regressor(spec: ModelSpec, seed: int) -> Any:
 
 
 def _risk_model(spec: ModelSpec, seed: int) -> Any:
-    if spec.model == "coxnet":
-        from sksurv.linear_model import CoxnetSurvivalAnalysis
-
-        return CoxnetSurvivalAnalysis(alphas=[spec.options.alpha], l1_ratio=spec.options.l1_ratio)
     from sksurv.ensemble import GradientBoostingSurvivalAnalysis, RandomSurvivalForest
 
     if spec.model == "random_survival_forest":

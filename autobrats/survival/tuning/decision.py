@@ -63,23 +63,28 @@ def decided_without(
     folds: np.ndarray,
     baselines: Sequence[str],
     objective: Objective,
-) -> list[SurvivalPredictions]:
-    """What the whole procedure says of patients, the decision included, one prediction a repeat.
+) -> tuple[list[SurvivalPredictions], dict[tuple[int, int], str]]:
+    """What the procedure says of patients, the decision included: one prediction a repeat, and what was taken.
 
-    The patients of each outer fold get the predictions of what :func:`decide` takes on all patients outside of it.
+    The patients of each outer fold get the predictions of what :func:`decide` takes on all patients outside of it. The models
+    whose predictions it compares there have learnt from the fold too: to repeat the decision wholly without it would take
+    another level of nesting, and the number of folds times as long.
+
     Arguments are those of :func:`decide`.
+
+    Returns:
+        The predictions, and what was taken by (repeat, fold).
     """
-    composed = []
+    composed, taken = [], {}
     for repeat, of_patient in enumerate(folds):
         chosen = np.empty(len(cohort), object)
         for fold in np.unique(of_patient):
             others = np.flatnonzero(of_patient != fold)
             theirs = {name: [it.rows(others) for it in predictions[name]] for name in (TUNED, *baselines)}
-            chosen[of_patient == fold] = decide(
-                cohort.rows(others), theirs, folds[:, others], baselines, objective
-            ).chosen
+            name = decide(cohort.rows(others), theirs, folds[:, others], baselines, objective).chosen
+            chosen[of_patient == fold] = taken[repeat, int(fold)] = name
         composed.append(_patchwork({name: predictions[name][repeat] for name in set(chosen)}, chosen))
-    return composed
+    return composed, taken
 
 
 def _best(

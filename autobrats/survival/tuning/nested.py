@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from autobrats.evaluation.survival.concordance import harrell_c
 from autobrats.evaluation.survival.portal import portal_scores
 from autobrats.files import read_model, write_json
 from autobrats.survival.cohort import Cohort
+from autobrats.survival.models.model_file import LIBRARIES
 from autobrats.survival.models.spec import ModelSpec
 from autobrats.survival.models.survival_model import SurvivalModel
 from autobrats.survival.tuning.final_model import build_model
@@ -26,6 +28,8 @@ from autobrats.survival.tuning.split_record import CandidateRecord, SplitRecord
 from autobrats.workers import map_in_workers
 
 TUNED = "tuned"
+PROCEDURE_VERSION = 2
+"""Counts up when the same search would give something else, so that splits of two versions are not mixed."""
 _CURVE_DAYS = 20
 
 
@@ -87,7 +91,9 @@ def nested_cross_validation(
     for split in splits:
         file = _file(place, split)
         if file.is_file():
-            records[split] = read_model(file, SplitRecord)
+            record = read_model(file, SplitRecord)
+            if options.max_seconds is not None or not record.cut_short:
+                records[split] = record
     told(len(records), len(splits))
     waiting = [split for split in splits if split not in records]
     run = partial(_run_split, cohort, dict(fixed), options)
@@ -131,6 +137,7 @@ def _run_split(
         held=held.tolist(),
         curve_days=days.tolist(),
         candidates=candidates,
+        cut_short=found.cut_short,
         seconds=time.monotonic() - started,
     )
 
@@ -145,9 +152,11 @@ def _key(cohort: Cohort, fixed: Mapping[str, ModelSpec], options: NestedOptions)
     content = hashlib.sha256()
     for array in (cohort.features.values, cohort.days, cohort.died):
         content.update(np.ascontiguousarray(array).tobytes())
-    told = asdict(replace(options, repeats=0))
+    # More repeats, or another limit of time, leave the splits that are there what they are.
+    told = asdict(replace(options, repeats=0, max_seconds=None))
     models = {name: spec.model_dump_json() for name, spec in fixed.items()}
-    content.update(repr((cohort.features.names, told, models, SPACE_VERSION)).encode())
+    made_by = [PROCEDURE_VERSION, SPACE_VERSION, *(f"{name} {version(name)}" for name in (*LIBRARIES, "optuna"))]
+    content.update(repr((cohort.features.names, told, models, made_by)).encode())
     return content.hexdigest()[:16]
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from autobrats.evaluation.survival.intervals import Estimator, Score, measure
-from autobrats.evaluation.survival.metrics import direction_of
+from autobrats.evaluation.survival.metrics import ORDER_METRICS, direction_of
 from autobrats.evaluation.survival.predictions import SurvivalPredictions
 from autobrats.evaluation.survival.scores import Metric, survival_metrics_of
 from autobrats.survival.cohort import Cohort
 
-WITHIN_FOLDS = ("c_harrell", "c_ipcw", "spearman_r")
+WITHIN_FOLDS = ("spearman_r", *ORDER_METRICS)
 """Metrics of order: the risks of two folds come from two models."""
-BRIEF = ("accuracy", "mse", "median_se", "std_se", "spearman_r", "c_harrell", "c_ipcw")
+BRIEF = ("accuracy", "class_accuracy", "mse", "median_se", "std_se", "spearman_r", "c_harrell", "c_ipcw")
 """Those that every row of the table has; the others take time."""
 
 
@@ -101,6 +101,9 @@ def _over_repeats(name: str, cohort: Cohort, repeats: Sequence[SurvivalPredictio
 
     def estimator(draws: np.ndarray) -> np.ndarray:
         values = np.stack([estimate(draws[:, members]) for members, estimate in parts])
+        if name == "spearman_r":
+            # The same days for everyone put nobody in order: that is an answer, and not a missing one.
+            values = np.nan_to_num(values, nan=0.0)
         known = np.isfinite(values)
         with np.errstate(invalid="ignore"):
             return np.where(known, values, 0).sum(axis=0) / known.sum(axis=0)

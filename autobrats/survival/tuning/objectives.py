@@ -17,7 +17,7 @@ TITLES: dict[Objective, str] = {
 METRICS: dict[Objective, str] = {
     "c_index": "c_harrell",
     "spearman": "spearman_r",
-    "accuracy": "accuracy",
+    "accuracy": "class_accuracy",
     "mse": "mse",
 }
 """Their names in :mod:`autobrats.evaluation.survival.metrics`."""

@@ -101,10 +101,10 @@ def _score(
         return float((told == survival_classes(days))[certain].mean()) if certain.any() else 1 / 3
     if not died.any():
         return 0.0
+    scores = portal_scores(days[died], _days(cohort, predicted, held, others)[died])
     if objective == "spearman":
-        rank_correlation = portal_scores(days[died], -predicted.risk[held][died])["spearman_r"]
-        return 0.0 if np.isnan(rank_correlation) else rank_correlation
-    return -float(np.sqrt(portal_scores(days[died], _days(cohort, predicted, held, others)[died])["mse"]))
+        return 0.0 if np.isnan(scores["spearman_r"]) else scores["spearman_r"]
+    return -float(np.sqrt(scores["mse"]))
 
 
 def _days(cohort: Cohort, predicted: OutOfFold, held: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from autobrats.survival.tuning.objectives import Objective
 from autobrats.survival.tuning.out_of_fold import fold_scores, predict_out_of_fold
 from autobrats.survival.tuning.search_space import SearchSpace, keep_of, sampler
 
+_NO_FIT = (ArithmeticError, ValueError, np.linalg.LinAlgError)
 _log = logging.getLogger(__name__)
 _FINALISTS = 6
 """So many of the trials are scored again in other folds, and the baselines."""
@@ -52,11 +54,13 @@ class SearchResult:
 
     Attributes:
         trials: baselines, finalists, their averages, and those that were scored once only.
+        cut_short: whether time was up before all trials were made.
         chosen: the one to take.
     """
 
     trials: tuple[Trial, ...]
     chosen: Trial
+    cut_short: bool = False
 
 
 def search_model(
@@ -108,14 +112,15 @@ def search_model(
     study = optuna.create_study(direction="maximize", sampler=sampler(options.seed, startup))
     _add_baselines(study, trials)
     space = SearchSpace.of(cohort.features, keep_of(list(simplest.values())), objective)
+    cut_short = False
     for number in range(1, options.trials + 1):
-        if deadline is not None and time.monotonic() > deadline:
+        if cut_short := deadline is not None and time.monotonic() > deadline:
             break
         asked = study.ask()
         spec = space.suggest(asked)
         try:
             trial = attempt(f"trial {asked.number}", spec)
-        except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        except _NO_FIT as error:
             # A fit that does not converge on some fold is an answer about that trial.
             _log.debug("Trial %d failed: %s: %s", asked.number, type(error).__name__, error)
             study.tell(asked, state=optuna.trial.TrialState.FAIL)
@@ -126,9 +131,12 @@ def search_model(
     number = len(simplest)
     ranked = sorted(trials[number:], key=lambda trial: -trial.mean)
     # In folds in which they were not chosen: there, the winners have had luck.
-    finalists = [score_again(trial) for trial in (*trials[:number], *ranked[:_FINALISTS])]
+    finalists = [score_again(trial) for trial in trials[:number]]
+    for trial in ranked[:_FINALISTS]:
+        with suppress(*_NO_FIT):
+            finalists.append(score_again(trial))
     candidates = with_averages(finalists, objective, cohort, others)
-    return SearchResult((*candidates, *ranked[_FINALISTS:]), choose(candidates))
+    return SearchResult((*candidates, *ranked[_FINALISTS:]), choose(candidates), cut_short)
 
 
 def _add_baselines(study: optuna.Study, trials: Sequence[Trial]) -> None:

@@ -21,7 +21,7 @@ from autobrats.survival.models.spec import (
 from autobrats.survival.tuning.objectives import Objective
 
 SPACE_VERSION = 1
-"""Counts up when what a trial's values mean changes, so that a stored study is not gone on with."""
+"""Counts up when what a trial's values mean changes."""
 
 RANKINGS = tuple(selection for selection in SELECTIONS if selection != "none")
 _MOST_FEATURES = 48

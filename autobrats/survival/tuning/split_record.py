@@ -58,6 +58,7 @@ class SplitRecord(_Strict):
         held: rows of its patients in the cohort.
         curve_days: of the survival curves.
         candidates: by name.
+        cut_short: whether the search had to end before all its trials were made.
         seconds: that it took.
     """
 
@@ -66,6 +67,7 @@ class SplitRecord(_Strict):
     held: list[int]
     curve_days: list[float]
     candidates: dict[str, CandidateRecord]
+    cut_short: bool
     seconds: float
 
 

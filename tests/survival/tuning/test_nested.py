@@ -1,17 +1,19 @@
 """Nested cross-validation: nobody is predicted by a model that saw them, it goes on, and the decision is not fooled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from survival.made_up_cohort import made_up_cohort
 
 from autobrats.survival.cohort import Cohort
-from autobrats.survival.survival_training import PROCEDURE, TrainingOptions, gathered, train_survival
+from autobrats.survival.result_rows import NestedResults
+from autobrats.survival.survival_training import PROCEDURE, TrainingOptions, train_survival
 from autobrats.survival.tuning.baselines import baselines
 from autobrats.survival.tuning.decision import decide, decided_without
 from autobrats.survival.tuning.nested import TUNED, NestedOptions, nested_cross_validation, outer_folds
 from autobrats.survival.tuning.nested_scores import nested_scores
 from autobrats.survival.tuning.search import SearchOptions
-
 
 pytestmark = pytest.mark.usefixtures("quick_space")
 
@@ -80,8 +82,8 @@ def judged(cohort, chosen, folder):
     simplest = baselines(cohort, chosen.search.objective)
     records = nested_cross_validation(cohort, simplest, chosen, folder=folder)
     folds = outer_folds(cohort, chosen)
-    predictions = gathered(cohort, records, folds, [TUNED, *simplest])
-    return predictions, folds, list(simplest)
+    results = NestedResults.of(cohort, chosen.search.objective, folds, records, [TUNED, *simplest])
+    return results.predictions, folds, list(simplest)
 
 
 def test_a_baseline_stays_where_the_rest_is_noise(tmp_path):
@@ -97,7 +99,7 @@ def test_a_real_gain_is_taken_and_its_nested_score_says_so(tmp_path):
     predictions, folds, simplest = judged(cohort, options(trials=12), tmp_path)
     decision = decide(cohort, predictions, folds, simplest, "c_index")
     assert decision.chosen == TUNED and decision.gain.low > 0.03
-    composed = decided_without(cohort, predictions, folds, simplest, "c_index")
+    composed, _ = decided_without(cohort, predictions, folds, simplest, "c_index")
     told = nested_scores(cohort, composed, folds, ["c_harrell"])["c_harrell"]
     assert told.low < told.value < told.high and told.value > 0.75
 
@@ -131,3 +133,27 @@ def test_a_recipe_is_taken_because_it_was_asked_for(tmp_path):
     assert trained.row == "anand2020"
     assert "because it was asked for" in trained.decision.sentence
     assert "random forest" in trained.model.describe()
+
+
+def test_without_ages_a_good_model_is_taken_whatever_is_tuned_for(tmp_path):
+    """The baseline without features puts nobody in order: its rank correlation counts 0, and does not stop the comparison."""
+    cohort = made_up_cohort(100, volume_effect=2.0, age_effect=0.0, censored=0.0, noise_features=1)
+    names = [name for name in cohort.features.names if name != "clinical_age"]
+    without = Cohort(cohort.features.select(names), cohort.days, cohort.died)
+    predictions, folds, simplest = judged(without, options(trials=6, objective="spearman"), tmp_path)
+    assert simplest == ["no features"]
+    decision = decide(without, predictions, folds, simplest, "spearman")
+    assert decision.chosen == TUNED and decision.gain.low > 0.3
+
+
+def test_a_split_that_ran_out_of_time_is_made_again_without_a_limit(tmp_path):
+    cohort, chosen = made_up_cohort(60), options(trials=2)
+    hurried = nested_cross_validation(cohort, {}, replace(chosen, max_seconds=1e-6), folder=tmp_path)
+    assert all(record.cut_short for record in hurried)
+    told = []
+    nested_cross_validation(
+        cohort, {}, replace(chosen, max_seconds=60), folder=tmp_path, told=lambda done, total: told.append(done)
+    )
+    assert told == [4]
+    whole = nested_cross_validation(cohort, {}, chosen, folder=tmp_path)
+    assert not any(record.cut_short for record in whole)

@@ -9,7 +9,6 @@ from autobrats.survival.tuning.baselines import baselines
 from autobrats.survival.tuning.choice import Trial, choose
 from autobrats.survival.tuning.search import SearchOptions, search_model
 
-
 pytestmark = pytest.mark.usefixtures("quick_space")
 
 

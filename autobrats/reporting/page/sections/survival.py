@@ -83,7 +83,8 @@ def _table(story: SurvivalStory) -> Element | None:
     caption = " ".join(
         [
             story.how_estimated or "Scores on patients that the models had not seen.",
-            "With 95 % intervals; accuracy, errors (days²) and SpearmanR as on the BraTS portal, over those who died.",
+            "With 95 % intervals. Accuracy, errors (days²) and SpearmanR are those of the BraTS portal, over those who "
+            "died; C-index and SpearmanR are means over the folds.",
             *(["The lowest line of a cell is the score on the training patients, which flatters."] if trained else []),
         ]
     )
@@ -242,6 +243,7 @@ def _importances(story: SurvivalStory) -> Element | None:
     rest = f" {plural(hidden, 'more feature')} not shown." if hidden > 0 else ""
     return blocks.figure(
         [blocks.panel(importance_bars(shown, story.importance_unit))],
-        f"What the features contribute: {shown[0].name} matters most. An interval that reaches 0 may be chance.{rest}",
+        f"What the features contribute: {shown[0].name} matters most. "
+        f"The lines are one standard deviation over the shufflings.{rest}",
         size="half",
     )
