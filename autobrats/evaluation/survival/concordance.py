@@ -133,18 +133,6 @@ def harrell_c(days: np.ndarray, died: np.ndarray, risk: np.ndarray) -> float:
     return ComparablePairs(days, died).harrell(risk)
 
 
-def harrell_c_many(days: np.ndarray, died: np.ndarray, risk: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Harrell's C of many resamples of the patients; see :meth:`ComparablePairs.resampled`.
-
-    Args:
-        draws: how often each patient is in each resample, shape (resample, patient).
-
-    Returns:
-        Shape (resample,); NaN for a resample without a comparable pair.
-    """
-    return ComparablePairs(days, died).resampled(risk, draws)
-
-
 def ipcw_c_many(risk: np.ndarray, censoring: Censoring, draws: np.ndarray) -> np.ndarray:
     """The C of Uno et al. (2011, doi:10.1002/sim.4154) in many resamples: it does not depend on who was censored when.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +12,6 @@ from autobrats.evaluation.summary import RESAMPLES
 
 Estimator = Callable[[np.ndarray], np.ndarray]
 """Of how often each patient is in each resample, shape (resample, patient): the metric in each, NaN if not defined."""
-Prediction = TypeVar("Prediction")
 
 ENOUGH_RESAMPLES = 0.9
 """An interval needs the metric to be defined in this share of them."""
@@ -58,32 +56,6 @@ def measure(estimator: Estimator, drawn: int, *, patients: int | None = None, re
         return Score(patients=number, reason=reason or "not defined for these patients")
     low, high = _interval(estimator, drawn, seed)
     return Score(value=value, low=low, high=high, patients=number)
-
-
-def paired_difference(
-    metric: Callable[[Prediction, np.ndarray], np.ndarray],
-    first: Prediction,
-    second: Prediction,
-    patients: int,
-    *,
-    seed: int = 0,
-) -> tuple[float | None, float | None, float | None]:
-    """The metric of one prediction minus that of another of the same patients, and its 95 % interval.
-
-    Both are scored in the same resamples, so that what is hard for both does not widen the interval.
-
-    Args:
-        metric: of a prediction and of how often each patient is in each resample, shape (resample, patient): its value
-            in each, NaN where it is not defined. For Harrell's C: ``pairs.resampled`` of a ``ComparablePairs``.
-        first, second: the predictions, of whatever kind the metric takes.
-        patients: how many there are.
-        seed: of the resamples.
-
-    Returns:
-        The difference and the ends of its interval; None for what is not defined.
-    """
-    score = measure(lambda draws: metric(first, draws) - metric(second, draws), patients, seed=seed)
-    return score.value, score.low, score.high
 
 
 def resampled_mean(values: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -97,17 +97,6 @@ class RiskCalibration(BaseModel):
         beyond = self.last_day + (needed - hazard[-1]) / self.tail_rate if np.isfinite(hazard[-1]) else within
         return np.where(np.isnan(within), beyond, within)
 
-    def restricted_mean_days(self, risk: np.ndarray, horizon: float) -> np.ndarray:
-        """The mean of the days lived up to a horizon: the area under the curve until then, shape (patient,)."""
-        days = np.asarray(self.event_days)
-        corners = np.concatenate([[0.0], days[days < min(horizon, self.last_day)], [min(horizon, self.last_day)]])
-        area = self.curves(risk, corners[:-1]) @ np.diff(corners)
-        if horizon > self.last_day and np.isfinite(self._event_hazard()[-1]):
-            rate = self._relative_hazard(risk) * self.tail_rate
-            at_last = self.curves(risk, np.array([self.last_day]))[:, 0]
-            area = area - at_last * np.expm1(-rate * (horizon - self.last_day)) / rate
-        return area
-
     def _relative_hazard(self, risk: np.ndarray) -> np.ndarray:
         scaled = np.clip((np.asarray(risk, dtype=float) - self.centre) / self.spread, self.lowest, self.highest)
         return np.exp(self.slope * scaled)

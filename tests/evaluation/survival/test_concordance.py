@@ -12,7 +12,7 @@ from sksurv.metrics import concordance_index_censored, concordance_index_ipcw
 from sksurv.util import Surv
 
 from autobrats.evaluation.survival.censoring import Censoring
-from autobrats.evaluation.survival.concordance import ComparablePairs, harrell_c, harrell_c_many, ipcw_c_many
+from autobrats.evaluation.survival.concordance import ComparablePairs, harrell_c, ipcw_c_many
 
 
 def patients(number: int, seed: int, *, tied: bool, alive: float = 0.4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,16 +60,15 @@ def test_harrell_is_that_of_scikit_survival(tied: bool, alive: float) -> None:
 def test_resamples_are_scored_as_if_each_had_been_built(tied: bool) -> None:
     days, died, risk = patients(35, 3, tied=tied)
     draws = np.random.default_rng(0).multinomial(35, np.full(35, 1 / 35), 30)
-    many = harrell_c_many(days, died, risk, draws)
+    many = ComparablePairs(days, died).resampled(risk, draws)
     for drawn, value in zip(draws, many, strict=True):
         who = np.repeat(np.arange(35), drawn)
         assert value == pytest.approx(reference(days[who], died[who], risk[who]), abs=1e-12)
 
 
 def test_a_resample_without_a_pair_has_no_value() -> None:
-    values = harrell_c_many(
-        np.array([1.0, 2.0]), np.array([True, True]), np.array([1.0, 0.0]), np.array([[2, 0], [1, 1]])
-    )
+    pairs = ComparablePairs(np.array([1.0, 2.0]), np.array([True, True]))
+    values = pairs.resampled(np.array([1.0, 0.0]), np.array([[2, 0], [1, 1]]))
     assert math.isnan(values[0]) and values[1] == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from autobrats.errors import UserError
 from autobrats.evaluation.survival.concordance import ComparablePairs, harrell_c
-from autobrats.evaluation.survival.intervals import measure, paired_difference, resample_counts
+from autobrats.evaluation.survival.intervals import measure, resample_counts
 from autobrats.evaluation.survival.metrics import (
     SURVIVAL_METRICS,
     direction_of,
@@ -142,7 +142,8 @@ def test_a_difference_is_paired() -> None:
     rng = np.random.default_rng(0)
     close = predicted.risk + rng.normal(0, 0.05, 120)
     pairs = ComparablePairs(days, died)
-    value, low, high = paired_difference(pairs.resampled, predicted.risk, close, 120)
+    score = measure(lambda draws: pairs.resampled(predicted.risk, draws) - pairs.resampled(close, draws), 120)
+    value, low, high = score.value, score.low, score.high
     assert value == pytest.approx(pairs.harrell(predicted.risk) - pairs.harrell(close), abs=1e-12)
     alone = measure(lambda draws: pairs.resampled(predicted.risk, draws), 120)
     assert low is not None and high is not None and alone.low is not None and alone.high is not None
