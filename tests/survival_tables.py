@@ -61,7 +61,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def check_predictions(path: Path) -> list[dict[str, str]]:
     """The rows of a survival.csv, which must make sense."""
     rows = rows_of(path)
-    assert list(rows[0]) == "patient,days,days_low,days_high,class,p_short,p_mid,p_long,risk".split(",")
+    assert list(rows[0]) == ["patient", "days", "days_low", "days_high", "class", "p_short", "p_mid", "p_long", "risk"]
     for row in rows:
         days = float(row["days"])
         assert 0 <= float(row["days_low"]) <= days <= float(row["days_high"])

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from autobrats.evaluation.survival.intervals import Score
-from autobrats.evaluation.survival.predictions import SurvivalPredictions
 from autobrats.reporting.page.survival_data import (
     FeatureImportance,
     ModelScores,
-    PatientSurvival,
     SurvivalStory,
     patients_of,
 )
@@ -49,7 +45,7 @@ def build_story(
         chosen=[trained.decision.sentence, _saved(trained)],
         how_estimated=_estimated(cohort, options),
         models=[_scores(name, row, name == trained.row) for name, row in trained.rows.items()],
-        patients=_patients(cohort, chosen.predictions[0]),
+        patients=patients_of(list(cohort.features.patients), cohort.days, cohort.died, chosen.predictions[0]),
         interval_share=trained.model.interval.coverage,
         importances=[
             FeatureImportance(feature=it.feature, value=it.drop, low=it.drop - it.spread, high=it.drop + it.spread)
@@ -93,16 +89,6 @@ def _estimated(cohort: Cohort, options: TrainingOptions) -> str:
         f"{nested.repeats} time{'s' * (nested.repeats > 1)}; the search and the choice of features were repeated without the "
         "patients who are scored."
     )
-
-
-def _patients(cohort: Cohort, predicted: SurvivalPredictions) -> list[PatientSurvival]:
-    """What happened to each patient and what was predicted; JSON has no infinity for an interval without an upper end."""
-    patients = patients_of(list(cohort.features.patients), cohort.days, cohort.died, replace(predicted, days_high=None))
-    highs = [math.inf] * len(patients) if predicted.days_high is None else predicted.days_high.tolist()
-    return [
-        patient.model_copy(update={"days_high": high}) if math.isfinite(high) else patient
-        for patient, high in zip(patients, highs, strict=True)
-    ]
 
 
 def _scores(name: str, row: Row, chosen: bool) -> ModelScores:

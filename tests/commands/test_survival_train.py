@@ -257,7 +257,7 @@ def test_a_recipe(tables: tuple[Path, Path], tmp_path: Path, capsys) -> None:
 
 
 def wrong_tables(folder: Path) -> dict[str, Path]:
-    features, clinical = write_tables(folder, 12)
+    _, clinical = write_tables(folder, 12)
     (folder / "file").write_text("mine")
     (folder / "mine").mkdir()
     (folder / "mine" / "scores.csv").write_text("mine")

@@ -28,7 +28,7 @@ class PatientSurvival(_Strict):
         patient: the id.
         days: to death or to the day last seen alive.
         died: whether the patient died then.
-        predicted_days, days_low, days_high: the prediction and its interval.
+        predicted_days, days_low, days_high: the prediction and its interval; without ``days_high`` it has no upper end.
         predicted_class: ``short``, ``mid`` or ``long``.
         probabilities: of the three classes.
         risk: higher means an earlier death.
@@ -123,7 +123,8 @@ def patients_of(
     classes, probabilities = predicted.predicted_classes, predicted.probabilities
 
     def value(values: np.ndarray | None, row: int) -> float | None:
-        return None if values is None else float(values[row])
+        # JSON has no infinity, which is where an interval without an upper end ends.
+        return float(values[row]) if values is not None and np.isfinite(values[row]) else None
 
     def three(row: int) -> tuple[float, float, float] | None:
         if probabilities is None:

@@ -127,6 +127,8 @@ def gain_told(gain: Score, baseline: str, objective: Objective) -> str:
 
 
 def _sentence(best: str, gain: Score, better: bool, objective: Objective) -> str:
+    if gain.value == gain.low == gain.high == 0:
+        return f"'{best}' is taken: the search itself came to it in every fold."
     told = gain_told(gain, best, objective)
     if better:
         return f"The tuned model is taken: {told}"

@@ -13,12 +13,14 @@ from survival_story import made_up_story, made_up_survival
 
 from autobrats import __version__
 from autobrats.errors import UserError
+from autobrats.evaluation.survival.predictions import SurvivalPredictions
 from autobrats.evaluation.survival.scores import score_survival
 from autobrats.reporting.page.data import ReportData
+from autobrats.reporting.page.markup import to_html
 from autobrats.reporting.page.page import page, write_report
-from autobrats.reporting.page.sections.survival import calibrations
+from autobrats.reporting.page.sections.survival import calibrations, the_survival
 from autobrats.reporting.page.style import STYLE
-from autobrats.reporting.page.survival_data import PatientSurvival, SurvivalStory, read_story, write_story
+from autobrats.reporting.page.survival_data import PatientSurvival, SurvivalStory, patients_of, read_story, write_story
 from autobrats.reporting.page.survival_page import put_survival_section, write_survival_page
 
 IN_ORDER = [
@@ -182,3 +184,14 @@ def test_the_calibration_shown_is_that_of_the_metrics(story: SurvivalStory) -> N
     for shown, computed in zip(calibrations(story), expected, strict=True):
         assert shown.day == computed.day and shown.slope.value == pytest.approx(computed.slope.value)
         assert [it.observed for it in shown.groups] == pytest.approx([it.observed for it in computed.groups])
+
+
+def test_an_interval_without_an_upper_end_is_kept_as_such() -> None:
+    predicted = SurvivalPredictions(
+        days=np.array([100.0, 900.0]), days_low=np.array([50.0, 500.0]), days_high=np.array([200.0, np.inf])
+    )
+    patients = patients_of(["a", "b"], np.array([120.0, 3000.0]), np.array([True, True]), predicted)
+    assert [it.days_high for it in patients] == [200.0, None]
+    story = SurvivalStory(patients=patients, interval_share=0.9)
+    assert SurvivalStory.model_validate_json(story.model_dump_json()) == story
+    assert "held the day of death of 100" in to_html(the_survival(story))

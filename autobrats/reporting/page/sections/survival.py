@@ -188,9 +188,9 @@ def _beyond(lived: list[Lived]) -> str:
 
 def _coverage(story: SurvivalStory) -> str:
     inside = [
-        it.days_low <= it.days <= it.days_high
+        it.days_low <= it.days and (it.days_high is None or it.days <= it.days_high)
         for it in story.patients
-        if it.died and it.days_low is not None and it.days_high is not None
+        if it.died and it.days_low is not None
     ]
     if not inside:
         return ""
