@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autobrats.commands.survival_sources import print_some
+from autobrats.commands.survival_sources import add_clinical_argument, print_some
 from autobrats.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,13 +26,9 @@ def add_survival_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--survival", action="store_true", help=f"also OUT/{SURVIVAL_FILE}: how long the patients are expected to live"
     )
-    result.add_argument(
-        "--clinical",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="TABLE",
-        help="with --survival: CSVs with age and what else is known of the patients (default: tables beside the studies)",
+    add_clinical_argument(
+        result,
+        "with --survival: CSVs with age and what else is known of the patients (default: tables beside the studies)",
     )
     result.add_argument(
         "--survival-model",

@@ -28,13 +28,8 @@ def add_source_arguments(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--features", type=Path, metavar="TABLE", help="a CSV of ready features, a row a patient, in place of images"
     )
-    result.add_argument(
-        "--clinical",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="TABLE",
-        help="CSVs with age, survival and the like; the first leads (default: what came with the dataset)",
+    add_clinical_argument(
+        result, "CSVs with age, survival and the like; the first leads (default: what came with the dataset)"
     )
     result.add_argument(
         "--columns",
@@ -44,6 +39,11 @@ def add_source_arguments(result: argparse.ArgumentParser) -> None:
         help="which column of the clinical table is what, where its name says too little",
     )
     result.add_argument("--convention", metavar="NAME", help="of the label maps (default: detected)")
+
+
+def add_clinical_argument(result: argparse.ArgumentParser, told: str) -> None:
+    """Clinical tables, and what is told about them."""
+    result.add_argument("--clinical", type=Path, nargs="+", default=[], metavar="TABLE", help=told)
 
 
 def add_workers_argument(result: argparse.ArgumentParser) -> None:

@@ -169,12 +169,13 @@ def _refuse_output(output: Path) -> None:
     """UserError if the folder cannot be written, or holds files of our names that are not of an earlier training."""
     from autobrats.survival.models.model_file import DESCRIPTION_FILE
     from autobrats.survival.survival_inputs import CACHE_FOLDER
+    from autobrats.survival.survival_training import NESTED_FOLDER
     from autobrats.survival.training_files import WRITTEN
 
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; name a folder for the model.")
     refuse_unwritable(output)
-    if not any((output / name).exists() for name in (DESCRIPTION_FILE, CACHE_FOLDER, "nested")):
+    if not any((output / name).exists() for name in (DESCRIPTION_FILE, CACHE_FOLDER, NESTED_FOLDER)):
         for name in (*WRITTEN, _CLINICAL_REPORT, _FEATURES):
             if (output / name).exists():
                 raise UserError(f"{output / name} is not from autobrats_survival_train; choose another output folder.")

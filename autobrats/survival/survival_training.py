@@ -29,6 +29,8 @@ from autobrats.survival.tuning.nested_scores import BRIEF, nested_scores
 from autobrats.survival.tuning.objectives import METRICS
 from autobrats.survival.tuning.search import SearchOptions, SearchResult, search_model
 
+NESTED_FOLDER = "nested"
+"""In the folder of a survival model: the finished splits."""
 PROCEDURE = "search and decision"
 """The row of the whole procedure, the decision included."""
 
@@ -114,16 +116,8 @@ def train_survival(
     fixed = {**simplest, **references(cohort)}
     if options.recipe is not None:
         fixed[options.recipe] = survival_recipe(options.recipe).spec
-    records = nested_cross_validation(
-        cohort,
-        fixed,
-        options.nested,
-        folder=folder / "nested",
-        workers=options.workers,
-        told=lambda done, total: told("nested cross-validation", done, total),
-    )
-    folds = outer_folds(cohort, options.nested)
-    results = NestedResults.of(cohort, objective, folds, records, [TUNED, *fixed])
+    results = _judge(cohort, fixed, options, folder, "nested cross-validation", told)
+    folds = results.folds
     decision = decide(cohort, results.predictions, folds, list(simplest), objective)
     trials: tuple[Trial, ...] = ()
     taken: dict[tuple[int, int], str] = {}
@@ -148,6 +142,22 @@ def train_survival(
     importances = _importances(specs, cohort, search)
     checks = [_null_check(cohort, options, folder, number, told) for number in range(1, options.null_checks + 1)]
     return TrainedSurvival(model, decision, row, rows, trials, importances, checks)
+
+
+def _judge(
+    cohort: Cohort, fixed: Mapping[str, ModelSpec], options: TrainingOptions, folder: Path, stage: str, told: Progress
+) -> NestedResults:
+    """The search and models that need none, on patients that they did not see."""
+    nested = options.nested
+    records = nested_cross_validation(
+        cohort,
+        fixed,
+        nested,
+        folder=folder / NESTED_FOLDER,
+        workers=options.workers,
+        told=lambda done, total: told(stage, done, total),
+    )
+    return NestedResults.of(cohort, nested.search.objective, outer_folds(cohort, nested), records, [TUNED, *fixed])
 
 
 def _search(cohort: Cohort, options: NestedOptions, told: Progress) -> SearchResult:
@@ -198,17 +208,8 @@ def _null_check(cohort: Cohort, options: TrainingOptions, folder: Path, number: 
     order = np.random.default_rng([options.nested.seed, number]).permutation(len(cohort))
     shuffled = Cohort(cohort.features, cohort.days[order], cohort.died[order])
     simplest = baselines(shuffled, objective)
-    records = nested_cross_validation(
-        shuffled,
-        simplest,
-        options.nested,
-        folder=folder / "nested",
-        workers=options.workers,
-        told=lambda done, total: told(f"null check {number}", done, total),
-    )
-    folds = outer_folds(shuffled, options.nested)
-    predictions = NestedResults.of(shuffled, objective, folds, records, [TUNED, *simplest]).predictions
-    decision = decide(shuffled, predictions, folds, list(simplest), objective)
+    results = _judge(shuffled, simplest, options, folder, f"null check {number}", told)
+    decision = decide(shuffled, results.predictions, results.folds, list(simplest), objective)
     metric = METRICS[objective]
-    score = nested_scores(shuffled, predictions[TUNED], folds, [metric])[metric]
+    score = nested_scores(shuffled, results.predictions[TUNED], results.folds, [metric])[metric]
     return NullCheck(score, decision.chosen)
