@@ -126,6 +126,7 @@ def test_a_training_says_what_it_took_and_why(tmp_path):
     assert trained.importances[0].feature == "clinical_age"
 
 
+@pytest.mark.slow
 def test_a_recipe_is_taken_because_it_was_asked_for(tmp_path):
     cohort = made_up_cohort(60, noise_features=2)
     few = NestedOptions(SearchOptions("c_index", trials=0, repeats=1, folds=2), folds=2, repeats=1)
