@@ -128,7 +128,7 @@ def survival_train(arguments: argparse.Namespace) -> int:
         print("Neither features nor segmentations are given: the clinical data alone is learnt from.", flush=True)
     cohort, notes = _cohort(arguments, inputs)
     for note in notes:
-        print(note[0].upper() + note[1:] + ".", flush=True)
+        print(_sentence(note), flush=True)
     options = _options(arguments, cohort)
     inputs.clinical.write_report(output / _CLINICAL_REPORT)
     if inputs.features is not None and arguments.features is None:
@@ -136,6 +136,10 @@ def survival_train(arguments: argparse.Namespace) -> int:
     trained = _train(cohort, options, output, notes)
     _write(arguments, output, trained, cohort, options, inputs, notes)
     return 1 if inputs.failures else 0
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
 
 
 def _dataset_folder(arguments: argparse.Namespace) -> DatasetFolder | None:
@@ -225,16 +229,11 @@ def _train(cohort: Cohort, options: TrainingOptions, output: Path, notes: Sequen
     from autobrats.survival.survival_training import train_survival
 
     started = time.monotonic()
-    shown = ""
 
     def told(stage: str, done: int, total: int) -> None:
-        nonlocal shown
-        line = f"{stage}: {done} of {total}"
         # A line for each split, but not for each trial of the last search.
         if stage != "search" or done % 20 == 0 or done == total:
-            if line != shown:
-                print(f"{line} ({time.monotonic() - started:.0f} s)", flush=True)
-            shown = line
+            print(f"{stage}: {done} of {total} ({time.monotonic() - started:.0f} s)", flush=True)
 
     return train_survival(cohort, options, output, notes=notes, told=told)
 
@@ -271,7 +270,7 @@ def _write(
         options,
         created=datetime.now().strftime("%Y-%m-%d %H:%M"),
         facts=facts,
-        notes=[note[0].upper() + note[1:] + "." for note in notes],
+        notes=[_sentence(note) for note in notes],
     )
     made_of = "table" if arguments.features is not None else "images" if inputs.features is not None else "clinical"
     write_training(output, trained, cohort, FeatureSource.model_validate({"source": made_of}), story)

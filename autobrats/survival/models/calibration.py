@@ -97,6 +97,10 @@ class RiskCalibration(BaseModel):
         beyond = self.last_day + (needed - hazard[-1]) / self.tail_rate if np.isfinite(hazard[-1]) else within
         return np.where(np.isnan(within), beyond, within)
 
+    def days(self, risk: np.ndarray) -> np.ndarray:
+        """:meth:`median_days`, but no more than the longest follow-up, shape (patient,)."""
+        return np.minimum(self.median_days(risk), self.last_day)
+
     def _relative_hazard(self, risk: np.ndarray) -> np.ndarray:
         scaled = np.clip((np.asarray(risk, dtype=float) - self.centre) / self.spread, self.lowest, self.highest)
         return np.exp(self.slope * scaled)

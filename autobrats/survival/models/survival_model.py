@@ -130,13 +130,13 @@ class SurvivalModel:
         if any(predicted.risk.shape != (len(cohort),) for predicted in out_of_fold):
             raise ValueError(f"Out-of-fold predictions are needed for each of the {len(cohort)} patients.")
         members = tuple(
-            Member(model, float(predicted.risk.mean()), _spread(predicted.risk))
+            Member(model, float(predicted.risk.mean()), risk_spread(predicted.risk))
             for model, predicted in zip(fitted, out_of_fold)
         )
         risk = np.mean([member.standardised(predicted.risk) for member, predicted in zip(members, out_of_fold)], axis=0)
         calibration = RiskCalibration.fit(risk, cohort.days, cohort.died)
         days = _days([predicted.log_days for predicted in out_of_fold], calibration, risk)
-        scores = _mean([predicted.class_scores for predicted in out_of_fold])
+        scores = mean_of_members([predicted.class_scores for predicted in out_of_fold])
         columns = dict.fromkeys(name for model in fitted for name in model.features)
         table = cohort.features.select(tuple(columns))
         return cls(
@@ -182,7 +182,7 @@ class SurvivalModel:
         """
         if self.class_calibration is None:
             return self.calibration.class_probabilities(self.risk(table))
-        scores = _mean([member.fitted.class_scores(table) for member in self.members])
+        scores = mean_of_members([member.fitted.class_scores(table) for member in self.members])
         assert scores is not None
         return self.class_calibration.apply(scores)
 
@@ -277,17 +277,18 @@ class SurvivalModel:
 
 
 def _days(log_days: Sequence[np.ndarray | None], calibration: RiskCalibration, risk: np.ndarray) -> np.ndarray:
-    """The members' geometric mean if all of them predict time, else the calibrated median, but no more than was ever seen."""
-    mean = _mean(log_days)
-    return np.minimum(calibration.median_days(risk), calibration.last_day) if mean is None else np.exp(mean)
+    """The members' geometric mean if all of them predict time, else those of the calibration."""
+    mean = mean_of_members(log_days)
+    return calibration.days(risk) if mean is None else np.exp(mean)
 
 
-def _mean(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+def mean_of_members(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
     """Of the members' arrays; None if one has none."""
     present = [array for array in arrays if array is not None]
     return np.mean(present, axis=0) if len(present) == len(arrays) else None
 
 
-def _spread(risk: np.ndarray) -> float:
+def risk_spread(risk: np.ndarray) -> float:
+    """The standard deviation of risks; 1 where they are all the same."""
     spread = float(risk.std())
     return spread if spread > 1e-12 * max(1.0, math.fabs(float(risk.mean()))) else 1.0

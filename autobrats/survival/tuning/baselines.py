@@ -10,11 +10,12 @@ from autobrats.survival.tuning.objectives import Objective
 
 AGE = "clinical_age"
 NO_FEATURES = "no features"
-_ADDED = {
-    "age": (),
-    "age and grade": ("clinical_grade",),
-    "age and resection": ("clinical_gross_total_resection", "clinical_biopsy_only"),
-    "age, grade and resection": ("clinical_grade", "clinical_gross_total_resection", "clinical_biopsy_only"),
+GRADE, RESECTION, BIOPSY = "clinical_grade", "clinical_gross_total_resection", "clinical_biopsy_only"
+_NEEDED = {
+    "age": (AGE,),
+    "age and grade": (AGE, GRADE),
+    "age and resection": (AGE, RESECTION),
+    "age, grade and resection": (AGE, GRADE, RESECTION),
 }
 _LEAST_KNOWN = 0.5
 """A column counts as given if so many of the patients have it."""
@@ -35,13 +36,10 @@ def baselines(cohort: Cohort, objective: Objective) -> dict[str, ModelSpec]:
     found: dict[str, ModelSpec] = {}
     if AGE not in given:
         return {NO_FEATURES: ModelSpec(columns=(), model=kind)}
-    for name, added in _ADDED.items():
-        there = tuple(column for column in added if column in given)
-        if "grade" in name and "clinical_grade" not in there:
-            continue
-        if "resection" in name and "clinical_gross_total_resection" not in there:
-            continue
-        found[name] = ModelSpec(columns=(AGE, *there), model=kind, options=ModelOptions(alpha=1.0))
+    for name, needed in _NEEDED.items():
+        if given.issuperset(needed):
+            biopsy = (BIOPSY,) if RESECTION in needed and BIOPSY in given else ()
+            found[name] = ModelSpec(columns=(*needed, *biopsy), model=kind, options=ModelOptions(alpha=1.0))
     return found
 
 

@@ -23,7 +23,6 @@ from autobrats.survival.models.survival_model import SurvivalModel
 from autobrats.survival.tuning.final_model import build_model
 from autobrats.survival.tuning.folds import survival_folds
 from autobrats.survival.tuning.search import SearchOptions, search_model
-from autobrats.survival.tuning.search_space import SPACE_VERSION
 from autobrats.survival.tuning.split_record import CandidateRecord, SplitRecord
 from autobrats.workers import map_in_workers
 
@@ -155,7 +154,7 @@ def _key(cohort: Cohort, fixed: Mapping[str, ModelSpec], options: NestedOptions)
     # More repeats, or another limit of time, leave the splits that are there what they are.
     told = asdict(replace(options, repeats=0, max_seconds=None))
     models = {name: spec.model_dump_json() for name, spec in fixed.items()}
-    made_by = [PROCEDURE_VERSION, SPACE_VERSION, *(f"{name} {version(name)}" for name in (*LIBRARIES, "optuna"))]
+    made_by = [PROCEDURE_VERSION, *(f"{name} {version(name)}" for name in (*LIBRARIES, "optuna"))]
     content.update(repr((cohort.features.names, told, models, made_by)).encode())
     return content.hexdigest()[:16]
 

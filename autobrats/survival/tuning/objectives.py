@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 Objective = Literal["c_index", "spearman", "accuracy", "mse"]
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 TITLES: dict[Objective, str] = {
     "c_index": "C-index",
     "spearman": "SpearmanR",

@@ -12,7 +12,7 @@ from autobrats.survival.models.calibration import ClassCalibration, RiskCalibrat
 from autobrats.survival.models.fitting import fit_model
 from autobrats.survival.models.selection import RankingCache
 from autobrats.survival.models.spec import ModelSpec
-from autobrats.survival.models.survival_model import OutOfFold
+from autobrats.survival.models.survival_model import OutOfFold, mean_of_members, risk_spread
 from autobrats.survival.tuning.objectives import Objective
 
 
@@ -49,13 +49,12 @@ def predict_out_of_fold(
 def averaged(predictions: list[OutOfFold]) -> OutOfFold:
     """The mean of several models' predictions, as :class:`SurvivalModel` takes it: risks are standardised before."""
 
-    def mean(arrays: list[np.ndarray | None]) -> np.ndarray | None:
-        present = [array for array in arrays if array is not None]
-        return np.mean(present, axis=0) if len(present) == len(arrays) else None
-
-    risks = [it.risk - it.risk.mean() for it in predictions]
-    risk = np.mean([it / (it.std() or 1.0) for it in risks], axis=0)
-    return OutOfFold(risk, mean([it.log_days for it in predictions]), mean([it.class_scores for it in predictions]))
+    risk = np.mean([(it.risk - it.risk.mean()) / risk_spread(it.risk) for it in predictions], axis=0)
+    return OutOfFold(
+        risk,
+        mean_of_members([it.log_days for it in predictions]),
+        mean_of_members([it.class_scores for it in predictions]),
+    )
 
 
 def fold_scores(
@@ -110,8 +109,7 @@ def _score(
 def _days(cohort: Cohort, predicted: OutOfFold, held: np.ndarray, others: np.ndarray) -> np.ndarray:
     if predicted.log_days is not None:
         return np.exp(predicted.log_days[held])
-    calibration = _calibration(cohort, predicted, others)
-    return np.minimum(calibration.median_days(predicted.risk[held]), calibration.last_day)
+    return _calibration(cohort, predicted, others).days(predicted.risk[held])
 
 
 def _classes(

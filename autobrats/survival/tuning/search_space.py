@@ -12,6 +12,7 @@ import optuna
 from autobrats.survival.feature_table import FAMILIES, Family, FeatureTable
 from autobrats.survival.models.spec import (
     MODEL_KINDS,
+    REGRESSORS,
     SELECTIONS,
     ClassifierOptions,
     ModelKind,
@@ -19,9 +20,6 @@ from autobrats.survival.models.spec import (
     ModelSpec,
 )
 from autobrats.survival.tuning.objectives import Objective
-
-SPACE_VERSION = 1
-"""Counts up when what a trial's values mean changes."""
 
 RANKINGS = tuple(selection for selection in SELECTIONS if selection != "none")
 _MOST_FEATURES = 48
@@ -90,7 +88,7 @@ class SearchSpace:
             "model": kind,
             "options": _suggest_options(trial, kind),
         }
-        if kind in ("ridge", "elastic_net", "random_forest", "gradient_boosting"):
+        if kind in REGRESSORS:
             values["target"] = trial.suggest_categorical("target", ["log_days", "days"])
         if self.tunes_class:
             values["class_output"] = trial.suggest_categorical("class_output", ["days", "probabilities", "classifier"])
