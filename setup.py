@@ -65,6 +65,7 @@ setup(
         "psutil>=5.9",
     ],
     extras_require={
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
         "dev": [
             "build>=1.2",
             "hypothesis>=6.100",
@@ -72,6 +73,8 @@ setup(
             "MedPy>=0.5",
             "monai>=1.4",
             "mypy>=1.11",
+            "onnx>=1.16",
+            "onnxruntime>=1.18",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.6",
@@ -87,6 +90,7 @@ setup(
             "autobrats_evaluate = autobrats.commands.evaluate:main",
             "autobrats_export = autobrats.commands.export_model:main",
             "autobrats_import = autobrats.commands.import_model:main",
+            "autobrats_quantise = autobrats.commands.quantise:main",
             "autobrats_survival_train = autobrats.commands.survival_train:main",
             "autobrats_survival_predict = autobrats.commands.survival_predict:main",
             "autobrats_survival_evaluate = autobrats.commands.survival_evaluate:main",

@@ -113,7 +113,7 @@ class Inference(Strict):
     mirror_axes: list[Literal[0, 1, 2]] = [0, 1, 2]
     """Axes mirrored at test time; n axes cost 2^n passes."""
     mirror_average: Literal["probabilities", "logits"] = "probabilities"
-    """What is averaged over the mirrorings."""
+    """What is averaged over mirrorings, folds and windows."""
     batch_size: int = Field(default=1, gt=0)
 
 

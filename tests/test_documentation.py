@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "documentation").glob("*.md"))]
 COMMANDS = {
     **{name: name for name in ("plan", "train", "tune", "find_best_config", "predict", "evaluate", "demo")},
-    **{"export": "export_model", "import": "import_model"},
+    **{"export": "export_model", "import": "import_model", "quantise": "quantise"},
     **{name: name for name in ("survival_train", "survival_predict", "survival_evaluate")},
 }
 """The modules by command."""

@@ -1,4 +1,4 @@
-"""autobrats_export: pack a model folder into one file that another machine can import."""
+"""autobrats_export: pack a model folder into one file that another machine can import, or write it as ONNX."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autobrats.commands.running import add_dataset_arguments, chosen_model, new_parser, run
+from autobrats.errors import UserError
 
 if TYPE_CHECKING:
     from autobrats.inference.model_folder import ModelFolder
@@ -18,6 +19,7 @@ examples:
   autobrats_export -o glioma.zip                    the model of the workspace's dataset
   autobrats_export MODEL_FOLDER -o glioma.zip       any model folder
   autobrats_export -o glioma.zip --with-cases       with the scores of every case, by its name
+  autobrats_export --onnx -o glioma_onnx            networks for other programs, and what surrounds them
 
 The names of your cases and patients do not leave unless you say --with-cases.
 On the other machine: autobrats_import glioma.zip
@@ -28,7 +30,7 @@ def new_export_parser() -> argparse.ArgumentParser:
     """The arguments of autobrats_export."""
     parser = new_parser(
         "autobrats_export",
-        "Pack a model into one zip file, for autobrats_import on another machine.",
+        "Pack a model into one zip file, for autobrats_import on another machine; or write its networks as ONNX.",
         _EPILOG,
     )
     parser.add_argument(
@@ -38,13 +40,26 @@ def new_export_parser() -> argparse.ArgumentParser:
         type=Path,
         help="model folder (default: the dataset's in the workspace)",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip", help="where to write")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="where to write: FILE.zip, or a folder with --onnx",
+    )
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="one .onnx file a network, all that is done around them in preprocessing.json, and check.py, which proves that "
+        "they give torch's logits",
+    )
     parser.add_argument(
         "--with-cases",
         action="store_true",
         help="also metrics.json: the scores of every training case, by the names of case and patient (default: without)",
     )
-    parser.add_argument("--force", action="store_true", help="replace FILE.zip if it exists")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     add_dataset_arguments(parser)
     return parser
 
@@ -55,6 +70,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    return _export_onnx(arguments) if arguments.onnx else _export_archive(arguments)
+
+
+def _export_onnx(arguments: argparse.Namespace) -> int:
+    from autobrats.inference.onnx_export import export_onnx
+
+    if arguments.with_cases:
+        raise UserError("--with-cases goes with FILE.zip; an ONNX export holds no scores.")
+    _, differences = export_onnx(chosen_model(arguments), arguments.output, replace=arguments.force)
+    for file, difference in differences.items():
+        print(f"{file}: torch's logits up to {difference:.1e} of the largest")
+    print(f"{arguments.output}: what to do before and after is in preprocessing.json; check.py repeats the comparison.")
+    return 0
+
+
+def _export_archive(arguments: argparse.Namespace) -> int:
     from autobrats.inference.model_archive import export_model, needed_packages
 
     archive = arguments.output

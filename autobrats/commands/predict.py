@@ -61,9 +61,15 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--device", metavar="D", help="cuda, cuda:1, mps or cpu (default: the best there is)")
     result.add_argument(
         "--backend",
-        choices=("auto", "torch", "openvino"),
+        choices=("auto", "torch", "openvino", "onnx"),
         default="auto",
-        help="what computes on a CPU (default: auto)",
+        help="what computes on a CPU (default: auto, what is measured to be fastest)",
+    )
+    result.add_argument(
+        "--precision",
+        choices=("float32", "int8"),
+        default="float32",
+        help="of the convolutions on a CPU: int8 is faster, for models that passed autobrats_quantise (default: float32)",
     )
     result.add_argument(
         "--workers",
@@ -99,6 +105,7 @@ def predict(arguments: argparse.Namespace) -> int:
         mirroring=not arguments.no_mirroring,
         overlap=arguments.overlap,
         backend=arguments.backend,
+        precision=arguments.precision,
     )
     convention = None
     if arguments.convention is not None:

@@ -22,6 +22,7 @@ from autobrats import registry
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import read_metrics
 from autobrats.files import atomic_path, read_model
+from autobrats.inference.int8_file import INT8
 from autobrats.inference.model_folder import (
     BEST_CONFIG,
     METRICS,
@@ -46,7 +47,7 @@ MOST_RATIO = 100
 MOST_DIRECTORY_BYTES = MIB
 MOST_HEADER_BYTES = 16 * MIB
 
-_JSON_FILES = (BEST_CONFIG, METRICS, PLAN)
+_JSON_FILES = (BEST_CONFIG, INT8, METRICS, PLAN)
 _WEIGHTS = re.compile(r"weights/[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}\.safetensors")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters and lone surrogates: a terminal would obey or choke on them."""

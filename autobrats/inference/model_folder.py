@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from autobrats import __version__
 from autobrats.errors import UserError
-from autobrats.files import read_json, read_model, write_json
+from autobrats.files import file_sha256, read_json, read_model, write_json
 from autobrats.inference.combination import Combination
 from autobrats.plan import Part, Plan, Probability
 
@@ -87,7 +86,7 @@ class BestConfig(BaseModel):
     missing_modality_dice: dict[str, float] | None = None
     """Mean out-of-fold Dice over the regions when that modality is missing."""
     sha256: dict[str, str] = Field(default_factory=dict)
-    """Of plan.json and metrics.json."""
+    """Of plan.json, metrics.json and int8.json, those that there are."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def write_model_folder(
                     configuration=network.configuration,
                     fold=network.fold,
                     weights=name,
-                    sha256=_sha256(new / name),
+                    sha256=file_sha256(new / name),
                     weight=network.weight,
                 )
             )
@@ -170,7 +169,7 @@ def write_model_folder(
             cost=cost,
             expected=dict(expected or {}),
             missing_modality_dice=None if missing_modality_dice is None else dict(missing_modality_dice),
-            sha256={name: _sha256(new / name) for name in (PLAN, METRICS) if (new / name).is_file()},
+            sha256={name: file_sha256(new / name) for name in (PLAN, METRICS) if (new / name).is_file()},
         )
         write_json(new / BEST_CONFIG, best_config)
     return ModelFolder(folder, best_config, plan)
@@ -230,7 +229,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
     for name, sha256 in [*best_config.sha256.items(), *((m.weights, m.sha256) for m in best_config.members)]:
         if not (folder / name).is_file():
             raise UserError(f"The model folder {folder} is incomplete: {name} is missing; copy the whole folder.")
-        if _sha256(folder / name) != sha256:
+        if file_sha256(folder / name) != sha256:
             raise UserError(
                 f"{folder / name} is not the file that belongs to this model: "
                 "copy the model again, or write it anew with autobrats_find_best_config."
@@ -242,11 +241,3 @@ def read_model_folder(folder: Path) -> ModelFolder:
                 f"{folder / PLAN} has no configuration '{member.configuration}', which {BEST_CONFIG} names."
             )
     return ModelFolder(folder, best_config, plan)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -12,7 +12,7 @@ from autobrats.errors import UserError
 from autobrats.inference.sliding_window import VolumePrediction
 from autobrats.networks.slice_axis import SliceAxis, slice_dimension
 from autobrats.plan import Part
-from autobrats.postprocessing.context import PostprocessingContext, stages
+from autobrats.postprocessing.context import PostprocessingContext, levels_after, stages
 
 
 class Postprocessor:
@@ -58,16 +58,27 @@ class Postprocessor:
             images: (modality, z, y, x), as the networks saw them.
             spacing_mm: of their grid, along (z, y, x).
         """
-        context = PostprocessingContext(
-            convention=self.convention,
-            images=images,
-            spacing_mm=(float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2])),
-            slices=None if prediction.slices is None else prediction.slices.cpu().numpy(),
-            slice_axis=0 if self.slice_axis is None else slice_dimension(self.slice_axis) - 2,
+        context = self._context(
+            images, spacing_mm, None if prediction.slices is None else prediction.slices.cpu().numpy()
         )
         yield from stages(self._steps, prediction.probabilities.cpu().numpy(), context)
+
+    def on_levels(self, levels: np.ndarray, images: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+        """Probabilities in uint8, 0..255, (region, z, y, x), after all steps, of which none asks for slices."""
+        return levels_after(self._steps, levels, self._context(images, spacing_mm))
 
     def last(self, prediction: VolumePrediction, images: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
         """The probabilities after all steps; see :meth:`stages`."""
         *_, probabilities = self.stages(prediction, images, spacing_mm)
         return probabilities
+
+    def _context(
+        self, images: np.ndarray, spacing_mm: Sequence[float], slices: np.ndarray | None = None
+    ) -> PostprocessingContext:
+        return PostprocessingContext(
+            convention=self.convention,
+            images=images,
+            spacing_mm=(float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2])),
+            slices=slices,
+            slice_axis=0 if self.slice_axis is None else slice_dimension(self.slice_axis) - 2,
+        )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from autobrats.dataset.cases import Case
 from autobrats.dataset.conventions import Convention
@@ -20,9 +23,22 @@ from autobrats.dataset.reading import read_studies
 from autobrats.dataset.volumes import Study, read_study
 from autobrats.devices import available_ram_gib, choose_device
 from autobrats.errors import UserError
-from autobrats.inference.backends import BackendName, OpenVinoNetwork, TorchNetwork, with_backend
+from autobrats.inference.backends import (
+    CONVERTED,
+    BackendName,
+    ChosenNetwork,
+    Int8Network,
+    KeptModels,
+    Probes,
+    TorchNetwork,
+    cpu_backends,
+    with_backend,
+)
 from autobrats.inference.combination import Combiner
-from autobrats.inference.model_folder import Member, ModelFolder, read_model_folder
+from autobrats.inference.int8 import Range
+from autobrats.inference.int8_file import read_int8
+from autobrats.inference.model_folder import ModelFolder, read_model_folder
+from autobrats.inference.network_loading import load_network
 from autobrats.inference.postprocessor import Postprocessor
 from autobrats.inference.prediction import Prediction, decide_labels, writing_convention
 from autobrats.inference.sliding_window import (
@@ -32,14 +48,13 @@ from autobrats.inference.sliding_window import (
     predict_volume,
     window_size,
 )
-from autobrats.networks.building import build_network, check_patch_size
 from autobrats.networks.output import channel_names, region_probabilities
-from autobrats.plan import Configuration
+from autobrats.plan import Configuration, Plan
 from autobrats.preprocessing.network_input import network_input
 from autobrats.preprocessing.transform import Prepared, in_study_box, preprocess, to_study_box, to_study_grid
 
-OPENVINO_GIB = 0.15
-"""What OpenVINO itself takes beside the windows (measured)."""
+CONVERTED_GIB = 0.15
+"""What OpenVINO itself takes beside the windows (measured); taken for ONNX Runtime as well."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +75,8 @@ class _Ensemble:
 
     configuration: Configuration
     postprocessor: Postprocessor
-    networks: list[TorchNetwork | OpenVinoNetwork] = field(default_factory=list)
+    probes: Probes
+    networks: list[TorchNetwork | ChosenNetwork | Int8Network] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
 
 
@@ -87,7 +103,13 @@ class Predictor:
         mirroring: bool = True,
         overlap: float | None = None,
         backend: BackendName = "auto",
+        int8: Mapping[str, Mapping[str, Range]] | None = None,
     ) -> None:
+        """As :meth:`load`, of a model folder that was read.
+
+        Args:
+            int8: ranges for prediction in 8 bits, by the sha256 of a member's weights; None for float32.
+        """
         if overlap is not None and not 0 <= overlap < 1:
             raise UserError(f"The overlap must be at least 0 and below 1, not {overlap}.")
         self.model = model
@@ -97,6 +119,7 @@ class Predictor:
         self.mirroring = mirroring
         self.overlap = overlap
         self._backend: BackendName = backend
+        self._int8 = int8
         self._postprocessor = Postprocessor(model.best_config.postprocessing, model.plan.convention)
         self._ensembles = self._load_networks()
         self.mirrorings = max(2 ** len(self._mirror_axes(ensemble.configuration)) for ensemble in self._ensembles)
@@ -110,6 +133,7 @@ class Predictor:
         mirroring: bool = True,
         overlap: float | None = None,
         backend: BackendName = "auto",
+        precision: Literal["float32", "int8"] = "float32",
     ) -> Predictor:
         """Read, check and build everything once.
 
@@ -118,14 +142,27 @@ class Predictor:
             device: ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best there is.
             mirroring: average over mirrored images: 2^n passes for the plan's n axes, slightly better masks.
             overlap: of the windows, 0 to below 1; by default the plan's.
-            backend: ``torch``, ``openvino`` (CPU only) or ``auto``.
+            backend: ``torch``; ``openvino`` or ``onnx`` (CPU only); or ``auto``, which on a CPU takes what is measured to be
+                fastest. Converted networks and what was measured are kept in the model folder, if it can be written.
+            precision: of a CPU's convolutions; ``int8`` needs a model that passed autobrats_quantise.
 
         Raises:
-            UserError: if the folder is not a whole model folder of a format that is known.
+            UserError: if the folder is not a whole model folder of a format that is known, or may not compute in 8 bits.
         """
+        model = read_model_folder(Path(folder))
         return cls(
-            read_model_folder(Path(folder)), device=device, mirroring=mirroring, overlap=overlap, backend=backend
+            model,
+            device=device,
+            mirroring=mirroring,
+            overlap=overlap,
+            backend=backend,
+            int8=read_int8(model).ranges if precision == "int8" else None,
         )
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The networks themselves, in the order of the configurations and of their members."""
+        return [network.network for ensemble in self._ensembles for network in ensemble.networks]
 
     def predict(
         self,
@@ -196,7 +233,7 @@ class Predictor:
     def memory_gib(self, shape: tuple[int, int, int]) -> float:
         """The estimated peak of predicting a study of ``shape`` (z, y, x) on the network's grid."""
         networks = [network for ensemble in self._ensembles for network in ensemble.networks]
-        own = OPENVINO_GIB if any(isinstance(network, OpenVinoNetwork) for network in networks) else 0.0
+        own = 0.0 if all(isinstance(network, TorchNetwork) for network in networks) else CONVERTED_GIB
         return own + max(
             estimate_memory_gib(
                 [network.network for network in ensemble.networks],
@@ -204,7 +241,7 @@ class Predictor:
                 modalities=len(ensemble.configuration.modalities),
                 regions=len(self.regions),
                 window=self._window(ensemble, shape),
-                batch_size=self._batch_size(ensemble),
+                batch_size=max(self._batch_size(ensemble), self._images_together(ensemble, shape)),
             )
             for ensemble in self._ensembles
         )
@@ -213,34 +250,34 @@ class Predictor:
         ensembles: dict[str, _Ensemble] = {}
         for member in self.model.best_config.members:
             configuration = self.model.plan.configurations[member.configuration]
-            network = self._load_network(member, configuration)
+            network = load_network(self.model, member)
             if member.configuration not in ensembles:
                 steps, axis = configuration.postprocessing, getattr(network, "slice_axis", None)
                 postprocessor = Postprocessor(steps, self.model.plan.convention, axis)
-                ensembles[member.configuration] = _Ensemble(configuration, postprocessor)
+                probes = Probes(
+                    cpu_backends(self._backend),
+                    self.model.path / CONVERTED,
+                    _architecture(configuration, self.model.plan),
+                )
+                ensembles[member.configuration] = _Ensemble(configuration, postprocessor, probes)
             ensemble = ensembles[member.configuration]
             needs_slices = ensemble.postprocessor.needs_slices
-            ensemble.networks.append(with_backend(network, self._backend, self.device, needs_slices))
+            kept = KeptModels(
+                self.model.path / CONVERTED, member.sha256 + _architecture(configuration, self.model.plan)
+            )
+            ensemble.networks.append(
+                with_backend(
+                    network,
+                    self._backend,
+                    self.device,
+                    needs_slices,
+                    probes=ensemble.probes,
+                    kept=kept,
+                    int8=None if self._int8 is None else self._int8[member.sha256],
+                )
+            )
             ensemble.weights.append(member.weight)
         return list(ensembles.values())
-
-    def _load_network(self, member: Member, configuration: Configuration) -> torch.nn.Module:
-        from safetensors.torch import load_file
-
-        file = self.model.weights(member)
-        channels = channel_names(configuration.output, self.model.plan.convention)
-        part = configuration.network
-        network = build_network(part.name, part.options, len(configuration.modalities), len(channels))
-        key = f"configurations.{member.configuration}.inference.patch_size"
-        check_patch_size(network, key, configuration.inference.patch_size)
-        try:
-            network.load_state_dict(load_file(file))
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"{file} does not fit the network '{part.name}' of {member.configuration}: {reason}"
-            ) from error
-        return network.eval()
 
     def _only_case(self, path: Path) -> Case:
         cases, faults = read_studies(path, self.modalities)
@@ -287,14 +324,13 @@ class Predictor:
         if not self._postprocessor.names:
             return
         box = (slice(None), *prepared.placement.slices)
-        inside = VolumePrediction(torch.from_numpy(probabilities[box].astype(np.float32) / 255), None)
         images = prepared.images
         if self._postprocessor.needs_images:
             images = in_study_box(images, prepared.placement)
         else:  # only the shape is looked at
             images = np.broadcast_to(np.float32(0), (len(images), *prepared.placement.box_shape))
-        result = self._postprocessor.last(inside, images, prepared.placement.study_spacing_mm)
-        probabilities[box] = np.rint(result * 255).astype(np.uint8)
+        spacing = prepared.placement.study_spacing_mm
+        probabilities[box] = self._postprocessor.on_levels(probabilities[box], images, spacing)
 
     def _predict_ensemble(
         self, ensemble: _Ensemble, prepared: Prepared, on_window: Callable[[int, int], None] | None
@@ -344,6 +380,13 @@ class Predictor:
     def _batch_size(self, ensemble: _Ensemble) -> int:
         return 1 if self.device.type == "cpu" else ensemble.configuration.inference.batch_size
 
+    def _images_together(self, ensemble: _Ensemble, shape: tuple[int, int, int]) -> int:
+        """How many images a network of the ensemble computes at a time at most."""
+        of = (len(ensemble.configuration.modalities), *self._window(ensemble, shape))
+        return max(
+            network.images_together(of) if isinstance(network, ChosenNetwork) else 1 for network in ensemble.networks
+        )
+
     def _window(self, ensemble: _Ensemble, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         return window_size(shape, ensemble.configuration.inference.patch_size, common_divisor(ensemble.networks))
 
@@ -382,3 +425,10 @@ class Predictor:
         if needed <= free:
             return []
         return [f"about {needed:.1f} GiB of memory are needed and {free:.1f} GiB are free: it may become slow or fail"]
+
+
+def _architecture(configuration: Configuration, plan: Plan) -> str:
+    """What the speed of a configuration's networks depends on, apart from the window."""
+    part, channels = configuration.network, channel_names(configuration.output, plan.convention)
+    sizes = f"{len(configuration.modalities)} to {len(channels)} channels"
+    return f"{part.name}, {json.dumps(part.options, sort_keys=True)}, {sizes}"

@@ -37,7 +37,8 @@ Average = Literal["probabilities", "logits"]
 
 SIGMA = 0.125
 """Standard deviation of the Gaussian weight, as a share of the window (nnU-Net, MONAI)."""
-SMALLEST_WEIGHT = 1e-3
+SMALLEST_WEIGHT = 1e-12
+"""Below what the Gaussian has in the corners of a window: a voxel that only a corner covers has a weight to be divided by."""
 VOXELS_TOGETHER = {"cpu": 64**3, "cuda": 128**3, "mps": 96**3}
 """Mirrorings of small windows go through the network in one batch of up to so many voxels."""
 
@@ -64,7 +65,8 @@ def predict_volume(
     probability 0.
 
     Args:
-        network: one network or several (folds), whose results are averaged.
+        network: one network or several (folds), whose results are averaged. One with a method ``expect`` is told before how
+            many images it is going to get, and one with ``images_together`` is asked how many it wants in a call.
         images: float, (modality, z, y, x), on any device.
         patch_size: of the windows along (z, y, x); an axis on which the volume is smaller uses the volume's size,
             rounded up to the networks' divisor.
@@ -73,8 +75,8 @@ def predict_volume(
         mirror_axes: axes, 0 for z to 2 for x, along which the windows are mirrored as well: 2^n passes.
         divisor: what the networks' input must be divisible by; their attribute ``divisor`` by default.
         device: on which the networks are; the windows travel to it.
-        average: of mirrorings and networks, over probabilities, or over logits before ``to_probabilities``
-            (Nguyen et al. 2020).
+        average: of mirrorings, networks and windows, over probabilities, or over logits before ``to_probabilities``
+            (nnU-Net; Nguyen et al. 2020).
         weights: of the networks in the average; equal by default.
         on_window: called with (windows done, windows in all).
 
@@ -96,28 +98,37 @@ def predict_volume(
     votes = None if slice_axis is None else SliceVotes(slice_dimension(slice_axis) - 2)
     total: Tensor | None = None
     weight = torch.zeros(images.shape[1:], device=images.device)
-    for first in range(0, len(starts), batch_size):
-        batch = starts[first : first + batch_size]
+    _expect(networks, len(starts) * len(flips))
+    done = 0
+    while done < len(starts):
+        wanted = _images_together(networks, (len(images), *window))
+        batch = starts[done : done + max(batch_size, wanted // len(flips))]
         patches = torch.stack([images[(slice(None), *_slices(start, window))] for start in batch])
         patches = patches.to(device, torch.float32, non_blocking=True)
         with torch.inference_mode():
-            result, slices = _predict_patches(networks, shares, patches, flips, to_probabilities, average)
-            result = result.to(images.device, torch.float32)
+            # Over logits, the networks' outputs are taken as they are until all windows are averaged.
+            of_patches = to_probabilities if average == "probabilities" else torch.nn.Identity()
+            result, slices = _predict_patches(networks, shares, patches, flips, wanted, of_patches)
+            result = result.to(images.device, torch.float32).mul_(importance)
         if total is None:
             total = torch.zeros((result.shape[1], *images.shape[1:]), device=images.device)
         for start, probabilities in zip(batch, result, strict=True):
             where = _slices(start, window)
-            total[(slice(None), *where)] += probabilities * importance
+            total[(slice(None), *where)] += probabilities
             weight[where] += importance
         if votes is not None and slices is not None:
             for start, probabilities in zip(batch, slices, strict=True):
                 votes.add(start[votes.axis], probabilities, images.shape[1 + votes.axis])
+        done += len(batch)
         if on_window is not None:
-            on_window(first + len(batch), len(starts))
+            on_window(done, len(starts))
     if total is None:
         total = torch.zeros((_count_regions(networks[0], images, window, to_probabilities, device), *shape))
     else:
-        total = total[(slice(None), *inner)].div_(weight[inner].clamp_(min=torch.finfo(torch.float32).tiny))
+        weight = weight[inner]
+        total = total[(slice(None), *inner)].div_(weight.clamp(min=torch.finfo(torch.float32).tiny))
+        if average == "logits":
+            total = to_probabilities(total[None])[0].masked_fill_(weight == 0, 0)
     return VolumePrediction(total, None if votes is None else votes.result(inner[votes.axis], len(total)))
 
 
@@ -160,7 +171,7 @@ def mirrorings(axes: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 @lru_cache(maxsize=8)
 def gaussian_importance(window: Size) -> Tensor:
-    """The weight of each voxel of a window: a Gaussian about its centre, at most 1 and at least 0.001."""
+    """The weight of each voxel of a window: a Gaussian about its centre, at most 1 and above 0."""
     importance = torch.ones(())
     for width in window:
         offset = torch.arange(width, dtype=torch.float32) - (width - 1) / 2
@@ -217,24 +228,31 @@ def _predict_patches(
     shares: list[float],
     patches: Tensor,
     flips: list[tuple[int, ...]],
-    to_probabilities: Callable[[Tensor], Tensor],
-    average: Average,
+    wanted: int,
+    of_patches: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor | None]:
-    """Averages over networks and mirrorings: region probabilities, and those of the slices, (batch, region, slice)."""
+    """Averages over networks and mirrorings of ``of_patches`` of the logits, and of the slices, (batch, region, slice).
+
+    Args:
+        wanted: images that a network wants at a time, if it can get them.
+    """
     total: Tensor | None = None
     slice_logits: Tensor | None = None
     together = max(1, VOXELS_TOGETHER.get(patches.device.type, 0) // math.prod((len(patches), *patches.shape[2:])))
+    together = max(together, wanted // len(patches))
     for network, share in zip(networks, shares, strict=True):
         for first in range(0, len(flips), together):
             some = flips[first : first + together]
-            given = torch.cat([patches.flip(flip) if flip else patches for flip in some])
+            mirrored = [patches.flip(flip) if flip else patches for flip in some]
+            given = mirrored[0] if len(mirrored) == 1 else torch.cat(mirrored)
             with torch.autocast(patches.device.type, torch.float16, enabled=patches.device.type == "cuda"):
                 output = network(given)
             logits = _logits(output).float()
-            results = to_probabilities(logits) if average == "probabilities" else logits
+            results = of_patches(logits)
             for flip, part in zip(some, results.chunk(len(some)), strict=True):
-                part = (part.flip(flip) if flip else part) * (share / len(flips))
-                total = part if total is None else total.add_(part)
+                part = part.flip(flip) if flip else part
+                weighted = share / len(flips)
+                total = part * weighted if total is None else total.add_(part, alpha=weighted)
             if isinstance(output, NetworkOutput) and output.slices is not None:
                 along = slice_dimension(network.slice_axis)  # type: ignore[attr-defined]
                 for flip, part in zip(some, output.slices.float().chunk(len(some)), strict=True):
@@ -244,7 +262,19 @@ def _predict_patches(
             network.release()
     assert total is not None
     slices = None if slice_logits is None else torch.sigmoid(slice_logits)
-    return total if average == "probabilities" else to_probabilities(total), slices
+    return total, slices
+
+
+def _expect(networks: Sequence[Forward], passes: int) -> None:
+    """Tell networks that measure how they are fastest what is going to come."""
+    for network in networks:
+        if hasattr(network, "expect"):
+            network.expect(passes)
+
+
+def _images_together(networks: Sequence[Forward], shape: tuple[int, ...]) -> int:
+    """How many images of (modality, z, y, x) the networks want at a time; 1 if they do not mind."""
+    return max([1, *(network.images_together(shape) for network in networks if hasattr(network, "images_together"))])
 
 
 def _count_regions(

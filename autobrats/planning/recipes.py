@@ -58,7 +58,7 @@ class Recipe(Strict):
         average_weights: whether a running average of the weights is validated and kept.
         overlap: of the windows at prediction.
         test_time_mirroring: whether windows are mirrored along the axes of the augmentation.
-        mirror_average: whether mirrorings are averaged as probabilities or as logits.
+        mirror_average: whether mirrorings, folds and windows are averaged as probabilities or as logits.
         hooks: before those that every configuration has.
         published: sizes and schedule of the paper; None for the default.
         why: a sentence by key, copied into the plan.

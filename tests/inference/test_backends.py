@@ -1,4 +1,4 @@
-"""OpenVINO gives torch's logits, or torch goes on; and nothing is sent anywhere."""
+"""Other libraries give torch's logits, or torch goes on; what was converted is kept; and nothing is sent anywhere."""
 
 from __future__ import annotations
 
@@ -9,10 +9,27 @@ import sys
 import pytest
 import torch
 
+from autobrats.dataset.reading import read_studies
+from autobrats.dataset.volumes import read_study
 from autobrats.errors import UserError
-from autobrats.inference.backends import OpenVinoNetwork, TorchNetwork, with_backend
+from autobrats.inference.backends import (
+    ChosenNetwork,
+    KeptModels,
+    OpenVinoNetwork,
+    Probes,
+    TorchNetwork,
+    converted_network,
+    openvino_network,
+    with_backend,
+)
+from autobrats.inference.backends.arrangements import Arrangement
+from autobrats.inference.backends.onnx_network import OnnxNetwork
+from autobrats.inference.backends.probe import Probe
+from autobrats.inference.sliding_window import predict_volume
 from autobrats.networks.building import build_network
 from autobrats.networks.output import NetworkOutput
+from autobrats.plan import Preprocessing
+from autobrats.preprocessing.transform import preprocess
 
 pytest.importorskip("openvino")
 CPU = torch.device("cpu")
@@ -42,25 +59,45 @@ class Grouped(torch.nn.Module):
 )
 def test_openvino_gives_the_logits_of_torch(network):
     backend = with_backend(network.eval(), "openvino", CPU)
-    assert isinstance(backend, OpenVinoNetwork) and backend.divisor == network.divisor
+    assert isinstance(backend, ChosenNetwork) and backend.divisor == network.divisor
     with torch.inference_mode():
         for size in (16, 24, 16):
             images = torch.randn(1, 2, size, 16, 16)
             fast, exact = backend(images), network(images).logits
-            assert len(backend._compiled) > 0, "this pass must be OpenVINO's"
+            assert not backend.converted["openvino"].failed, "this pass must be OpenVINO's"
             assert torch.allclose(fast, exact, atol=1e-3)
             backend.release()
     assert any(isinstance(module, torch.nn.GroupNorm) for module in network.modules()), "torch's network is as it was"
 
 
 def test_a_patch_s_logits_do_not_depend_on_what_came_before():
-    backend = with_backend(_network(), "auto", CPU)
+    backend = OpenVinoNetwork(_network())
     images = torch.randn(1, 2, 16, 16, 16)
     with torch.inference_mode():
         first = backend(images)
         backend(torch.randn(1, 2, 16, 16, 16))
         backend.release()
         assert torch.equal(backend(images), first)
+
+
+@pytest.mark.parametrize(("streams", "batch"), [(1, 2), (2, 1), (2, 2)])
+def test_batches_and_streams_change_nothing(streams, batch):
+    network = _network()
+    backend, images = OpenVinoNetwork(network), torch.randn(5, 2, 16, 16, 16)
+    with torch.inference_mode():
+        found = backend.run(images, Arrangement(backend="openvino", streams=streams, batch=batch))
+        assert not backend.failed and torch.allclose(found, network(images).logits, atol=1e-3)
+
+
+def test_onnx_gives_the_logits_of_torch(tmp_path):
+    pytest.importorskip("onnxruntime")
+    network = Grouped(3).eval()
+    for kept in (KeptModels(), KeptModels(tmp_path, "grouped")):
+        backend, images = OnnxNetwork(network, kept), torch.randn(3, 2, 8, 12, 8)
+        with torch.inference_mode():
+            found = backend.run(images, Arrangement(backend="onnx", batch=2))
+            assert not backend.failed and torch.allclose(found, network(images).logits, atol=1e-3)
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".json", ".onnx"]
 
 
 class Contrary(torch.nn.Module):
@@ -90,10 +127,81 @@ def test_torch_goes_on_where_openvino_fails(network, reason, caplog):
     assert len(caplog.records) == 1 and reason in caplog.text
 
 
-def test_the_choice_of_a_backend():
+def test_the_choice_of_a_backend(monkeypatch):
     assert isinstance(with_backend(_network(), "torch", CPU), TorchNetwork)
+    assert isinstance(with_backend(_network(), "auto", CPU, needs_slices=True), TorchNetwork)
     with pytest.raises(UserError, match="runs on the CPU"):
         with_backend(_network(), "openvino", torch.device("meta"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'autobrats\[onnx\]'"):
+        with_backend(_network(), "onnx", CPU)
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """What is converted, and what is compared with torch, from now on."""
+    done = []
+    convert, check = openvino_network._convert, converted_network.ConvertedNetwork._check
+    monkeypatch.setattr(openvino_network, "_convert", lambda *given: done.append("convert") or convert(*given))
+    monkeypatch.setattr(
+        converted_network.ConvertedNetwork, "_check", lambda *given: done.append("check") or check(*given)
+    )
+    return done
+
+
+def test_a_network_is_converted_and_checked_once(tmp_path, conversions):
+    network, images = _network(), torch.randn(1, 2, 16, 16, 16)
+
+    def logits(folder, weights="a"):
+        with torch.inference_mode():
+            return OpenVinoNetwork(network, KeptModels(folder, weights))(images)
+
+    folder = tmp_path / "converted"
+    first = logits(folder)
+    assert conversions == ["convert", "check"]
+    assert sorted(path.suffix for path in folder.iterdir()) == [".bin", ".json", ".xml"]
+    assert torch.equal(logits(folder), first) and conversions == ["convert", "check"]
+    logits(folder, "other weights")
+    assert conversions == ["convert", "check"] * 2
+    for damaged in folder.glob("*.bin"):
+        damaged.write_bytes(damaged.read_bytes()[:-4] + b"abcd")
+    for damaged in folder.glob("*.json"):
+        assert torch.equal(logits(folder), first)
+        damaged.write_text("{")
+    assert torch.equal(logits(folder), first) and conversions.count("convert") == 4
+    (tmp_path / "no folder").write_text("")
+    assert torch.equal(logits(tmp_path / "no folder"), first)
+
+
+def test_only_some_shapes_are_kept_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("autobrats.inference.backends.kept_models.SHAPES_ON_DISK", 2)
+    kept = KeptModels(tmp_path, "a")
+    for number in range(3):
+        files = kept.keep(f"openvino-{number}", (".xml",), lambda path: path.write_text("model"))
+        assert kept.find(f"openvino-{number}", (".xml",)) == files
+    assert len(list(tmp_path.iterdir())) == 4 and kept.find("openvino-0", (".xml",)) is None
+
+
+def test_a_second_load_does_not_measure_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(Probe, "_pays", lambda *_: True)
+    images = torch.randn(2, 24, 24, 24)
+
+    def predicted():
+        probes = Probes(["torch", "openvino"], tmp_path, "small")
+        backend = with_backend(_network(), "auto", CPU, probes=probes, kept=KeptModels(tmp_path, "a"))
+        result = predict_volume(
+            backend, images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid, mirror_axes=(0, 1, 2)
+        )
+        return result.probabilities, probes.of((2, 16, 16, 16), backend.network)
+
+    first, probe = predicted()
+    assert list(tmp_path.glob("choice-*.json")) and set(probe.candidates) == set(probe.timings)
+    second, again = predicted()
+    assert again.chosen is not None and set(again.timings) == set(probe.timings)
+    plain = predict_volume(
+        _network(), images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid, mirror_axes=(0, 1, 2)
+    ).probabilities
+    assert torch.allclose(first, plain, atol=1e-4) and torch.allclose(second, plain, atol=1e-4)
 
 
 def test_no_telemetry_is_imported():
@@ -107,7 +215,35 @@ def test_no_telemetry_is_imported():
         "        return NetworkOutput(images + 1)\n"
         "backend = with_backend(Same(), 'openvino', torch.device('cpu'))\n"
         "backend(torch.ones(1, 1, 4, 4, 4))\n"
-        "assert backend._compiled, 'OpenVINO was not used'\n"
+        "assert not backend.converted['openvino'].failed, 'OpenVINO was not used'\n"
         "assert 'openvino' in sys.modules and sys.modules.get('openvino_telemetry') is None\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+@pytest.mark.realdata
+def test_every_backend_predicts_a_real_study_alike(realdata, tmp_path, monkeypatch):
+    monkeypatch.setattr(Probe, "_pays", lambda *_: True)
+    modalities = ["t1n", "t1c", "t2w", "t2f"]
+    (case, *_), _ = read_studies(realdata / "brats_full" / "BraTS2023", modalities)
+    study = read_study(case, modalities)
+    plan = Preprocessing(crop_to_brain=True, spacing_mm=(2, 2, 2), normalisation={})
+    prepared = preprocess(study.images, study.present, study.spacing_mm, plan, modalities)
+    images = torch.from_numpy(prepared.images[:, :32, :48, :48])
+    torch.manual_seed(0)
+    options = {"channels": [6, 8, 12], "blocks": [1, 1, 1], "strides": [(1, 1, 1), (2, 2, 2), (2, 2, 2)]}
+    network = build_network("residual_encoder_unet", options, 4, 3).eval()
+
+    def predicted(backend):
+        return predict_volume(
+            with_backend(network, backend, CPU, kept=KeptModels(tmp_path, "small")),
+            images,
+            patch_size=(32, 32, 32),
+            to_probabilities=torch.sigmoid,
+            mirror_axes=(2,),
+        ).probabilities
+
+    exact = predicted("torch")
+    assert exact.std() > 0.01
+    for backend in ("openvino", "auto"):
+        assert float((predicted(backend) - exact).abs().max()) < 5e-4

@@ -6,10 +6,12 @@ import itertools
 
 import pytest
 import torch
+from monai.data.utils import compute_importance_map
 from monai.inferers import sliding_window_inference
 
 from autobrats.inference.sliding_window import (
     estimate_memory_gib,
+    gaussian_importance,
     mirrorings,
     predict_volume,
     window_size,
@@ -63,7 +65,12 @@ def test_equals_monai():
     ours = probabilities_of(network, images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid, overlap=0.5)
     with torch.inference_mode():
         theirs = sliding_window_inference(
-            images[None], (16, 16, 16), 2, lambda x: torch.sigmoid(network(x).logits), overlap=0.5, mode="gaussian"
+            images[None],
+            (16, 16, 16),
+            2,
+            lambda x: torch.sigmoid(network(x).logits),
+            overlap=0.5,
+            roi_weight_map=gaussian_importance((16, 16, 16)),  # MONAI's own is cut off at 0.001
         )[0]
     assert torch.allclose(ours, theirs, atol=1e-5)
 
@@ -76,6 +83,39 @@ def test_mirroring_makes_the_prediction_equivariant():
         mirrored = probabilities_of(network, images.flip(axis), **options).flip(axis)
         assert torch.allclose(straight, mirrored, atol=1e-5)
     assert not torch.allclose(straight, probabilities_of(network, images, **{**options, "mirror_axes": ()}), atol=1e-3)
+
+
+def test_the_weights_are_monais_above_its_cut_off():
+    ours = gaussian_importance((16, 24, 32))
+    theirs = compute_importance_map((16, 24, 32), mode="gaussian")
+    theirs = theirs / theirs.max()
+    inside = theirs > 2e-3
+    assert torch.allclose((ours / ours.max())[inside], theirs[inside], rtol=1e-4)
+    assert 0 < ours.min() < 1e-9
+
+
+def test_windows_are_averaged_over_logits_too():
+    network, images = Blur().eval(), _images(16, 16, 24)
+    with torch.no_grad():
+        network.last.weight.mul_(20)  # so that the sigmoid is not a straight line
+    options = {"patch_size": (16, 16, 16), "to_probabilities": torch.sigmoid, "overlap": 0.5}
+    with torch.inference_mode():
+        windows = [network(images[None, ..., start : start + 16]).logits[0] for start in (0, 8)]
+    weights = gaussian_importance((16, 16, 16))[..., 8:], gaussian_importance((16, 16, 16))[..., :8]
+    both = (weights[0] * windows[0][..., 8:] + weights[1] * windows[1][..., :8]) / (weights[0] + weights[1])
+    mean = probabilities_of(network, images, average="logits", **options)
+    assert torch.allclose(mean[..., 8:16], both.sigmoid(), atol=1e-5)
+    assert not torch.allclose(mean, probabilities_of(network, images, **options), atol=1e-4)
+
+
+def test_voxels_of_skipped_windows_are_absent_with_either_average():
+    network, images = Blur().eval(), _images(16, 16, 48)
+    images[..., 16:] = 0
+    for average in ("probabilities", "logits"):
+        found = probabilities_of(
+            network, images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid, overlap=0.0, average=average
+        )
+        assert found[..., 16:].max() == 0 < found[..., :16].min()
 
 
 def test_averages_networks_by_weight_over_probabilities_or_logits():

@@ -1,0 +1,22 @@
+"""What computes a forward pass: torch anywhere; on a CPU OpenVINO or ONNX Runtime, where one of them is faster."""
+
+from autobrats.inference.backends.choice import BackendName, cpu_backends, with_backend
+from autobrats.inference.backends.chosen_network import ChosenNetwork, Probes
+from autobrats.inference.backends.int8_network import Int8Network
+from autobrats.inference.backends.kept_models import CONVERTED, KeptModels
+from autobrats.inference.backends.openvino_network import OpenVinoNetwork, openvino_is_installed
+from autobrats.inference.backends.torch_network import TorchNetwork
+
+__all__ = [
+    "CONVERTED",
+    "BackendName",
+    "ChosenNetwork",
+    "Int8Network",
+    "KeptModels",
+    "OpenVinoNetwork",
+    "Probes",
+    "TorchNetwork",
+    "cpu_backends",
+    "openvino_is_installed",
+    "with_backend",
+]

@@ -1,0 +1,137 @@
+"""What networks that another library runs have in common: converted once, compared with torch, torch in their place."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from autobrats.inference.backends.arrangements import Arrangement, CpuBackend, Shape
+from autobrats.inference.backends.kept_models import KeptModels
+
+COMPILED_KEPT = 12
+"""Compiled shapes that a network keeps; the one used longest ago goes first."""
+TOLERANCE = 5e-3
+"""Largest difference of a logit, relative to the largest logit of the patch (at least 1), that is no failure."""
+
+_log = logging.getLogger(__name__)
+
+
+class Compiled(ABC):
+    """A network compiled for one shape and arrangement."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Tensor:
+        """The logits of images, a whole number of batches."""
+
+    def release(self) -> None:  # noqa: B027
+        """Give the memory of activations back; nothing unless a library can do it."""
+
+
+class ConvertedNetwork(ABC):
+    """A network run by another library, compiled for every input shape and arrangement.
+
+    What is compiled is compared with torch on its first patches (further arrangements with one that passed), and that is
+    written down beside the converted model, so that it is done once. If the
+    conversion fails or the logits differ, torch goes on in its place, and the log says so. The logits of a patch do not
+    depend on what was predicted before.
+
+    Args:
+        network: on any device; it is moved to the CPU.
+        kept: where converted models are kept; by default nowhere.
+    """
+
+    backend: ClassVar[CpuBackend]
+    title: ClassVar[str]
+
+    def __init__(self, network: nn.Module, kept: KeptModels | None = None) -> None:
+        self.network = network.cpu().eval()
+        self.divisor: tuple[int, int, int] = getattr(network, "divisor", (1, 1, 1))
+        self.kept = kept or KeptModels()
+        self.failed = False
+        """Whether torch goes on in its place."""
+        self._compiled: OrderedDict[tuple[Shape, Arrangement], Compiled] = OrderedDict()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits of images, (batch, modality, z, y, x), in one batch."""
+        return self.run(images, Arrangement(backend=self.backend, batch=len(images)))
+
+    def run(self, images: Tensor, arrangement: Arrangement) -> Tensor:
+        """Logits of images, (any number, modality, z, y, x), computed in that arrangement."""
+        if not self.prepare(images, arrangement):
+            return self.network(images).logits
+        key = (tuple(images.shape[1:]), arrangement)
+        self._compiled.move_to_end(key)
+        return _in_whole_batches(self._compiled[key], images, arrangement.batch)
+
+    def prepare(self, images: Tensor, arrangement: Arrangement) -> bool:
+        """Compile for images of this shape, with a check on the first of them; whether it works."""
+        key = (tuple(images.shape[1:]), arrangement)
+        if self.failed or key in self._compiled:
+            return not self.failed
+        name = self.kept_name(key[0])
+        try:
+            compiled = self._compile(images[:1], arrangement)
+            check = self.check_name(arrangement)
+            if not self.kept.is_checked(name, check):
+                self.kept.note_check(name, check, self._check(compiled, images, arrangement))
+        except Exception as error:
+            return self._fail((str(error).strip() or type(error).__name__).splitlines()[-1])
+        self._compiled[key] = compiled
+        while len(self._compiled) > COMPILED_KEPT:
+            self._compiled.popitem(last=False)
+        return True
+
+    def forget_others(self, shape: Shape, arrangement: Arrangement) -> None:
+        """Keep nothing that is compiled for images of this shape in other arrangements."""
+        for key in [key for key in self._compiled if key[0] == shape and key[1] != arrangement]:
+            del self._compiled[key]
+
+    def release(self) -> None:
+        """Give the memory of activations back, so that several networks do not hold theirs at the same time."""
+        for compiled in self._compiled.values():
+            compiled.release()
+
+    def check_name(self, arrangement: Arrangement) -> str:
+        """Under which name a passed check is written down."""
+        return str(arrangement)
+
+    def _check(self, compiled: Compiled, images: Tensor, arrangement: Arrangement) -> float:
+        """The largest difference to torch's logits; ValueError if it is too large."""
+        some = images[: arrangement.images]
+        fast = _in_whole_batches(compiled, some, arrangement.batch)
+        plain = self._compiled.get((tuple(images.shape[1:]), Arrangement(backend=self.backend)))
+        if plain is not None:  # it was compared with torch, and is faster
+            exact = plain(some)
+        else:
+            exact = torch.cat([self.network(image[None]).logits for image in some])
+        difference = float((fast - exact).abs().max())
+        if not difference <= TOLERANCE * max(1.0, float(exact.abs().max())):
+            raise ValueError(f"its logits differ from torch's by {difference:.2g}")
+        return difference
+
+    def _fail(self, reason: str) -> bool:
+        self.failed = True
+        self._compiled.clear()
+        _log.warning("%s cannot run this network (%s); torch does it, more slowly.", self.title, reason)
+        return False
+
+    @abstractmethod
+    def kept_name(self, shape: Shape) -> str:
+        """Under which name the converted model for images of this shape is kept: ``BACKEND-HASH``."""
+
+    @abstractmethod
+    def _compile(self, image: Tensor, arrangement: Arrangement) -> Compiled:
+        """Convert, or read what was converted, and compile."""
+
+
+def _in_whole_batches(compiled: Compiled, images: Tensor, batch: int) -> Tensor:
+    """The logits of images; a last batch that is not full is filled with zeros."""
+    missing = -len(images) % batch
+    if not missing:
+        return compiled(images)
+    return compiled(torch.cat([images, images.new_zeros((missing, *images.shape[1:]))]))[: len(images)]

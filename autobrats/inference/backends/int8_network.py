@@ -1,0 +1,50 @@
+"""A network whose convolutions OpenVINO computes in 8-bit integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autobrats.inference.backends.arrangements import Arrangement
+from autobrats.inference.backends.converted_network import Compiled
+from autobrats.inference.backends.kept_models import KeptModels
+from autobrats.inference.backends.openvino_network import OpenVinoNetwork
+from autobrats.inference.int8 import Range, quantise_convolutions
+
+FARTHEST = 0.25
+"""Standard deviation of the difference of the logits, relative to that of the logits, above which something is broken."""
+
+
+class Int8Network(OpenVinoNetwork):
+    """A network in 8 bits; torch goes on in its place where a processor gets its integers wrong.
+
+    Args:
+        network: on any device; it is moved to the CPU.
+        ranges: of its convolutions' inputs, as :class:`~autobrats.inference.int8.ActivationRanges` measured them.
+        kept: where the converted model, which is in float32, is kept.
+    """
+
+    title = "OpenVINO in 8 bits"
+
+    def __init__(self, network: nn.Module, ranges: Mapping[str, Range], kept: KeptModels | None = None) -> None:
+        super().__init__(network, kept)
+        self._ranges = ranges
+
+    def _adapt(self, model: Any) -> None:
+        if not quantise_convolutions(model, self._ranges) and self._ranges:
+            raise ValueError("none of its convolutions is the one whose range is known")
+
+    def check_name(self, arrangement: Arrangement) -> str:
+        return f"{super().check_name(arrangement)} in 8 bits"
+
+    def _check(self, compiled: Compiled, images: Tensor, arrangement: Arrangement) -> float:
+        """Far coarser than in float32: whether masks suffer is what autobrats_quantise checks."""
+        rounded = compiled(images[: arrangement.batch])
+        exact = torch.cat([self.network(image[None]).logits for image in images[: arrangement.batch]])
+        difference = float((rounded - exact).std() / exact.std().clamp(min=1e-6))
+        if not difference <= FARTHEST:
+            raise ValueError(f"its logits are off by {difference:.0%} of their spread")
+        return difference

@@ -1,0 +1,76 @@
+"""8-bit convolutions against the same network in float32."""
+
+import numpy as np
+import openvino
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autobrats.inference.backends.openvino_network import _convert
+from autobrats.inference.int8 import ActivationRanges, quantise_convolutions, weights_key
+from autobrats.networks.output import NetworkOutput
+
+
+class Network(nn.Module):
+    """Four convolutions; the first and the last have few channels on a side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        layers: list[nn.Module] = []
+        for channels, out in ((4, 16), (16, 32), (32, 16)):
+            layers += [nn.Conv3d(channels, out, 3, padding=1), nn.GroupNorm(out, out), nn.LeakyReLU(0.01)]
+        self.layers = nn.Sequential(*layers, nn.Conv3d(16, 3, 1))
+
+    def forward(self, x: Tensor) -> NetworkOutput:
+        return NetworkOutput(self.layers(x))
+
+    def key(self, layer: int) -> str:
+        return weights_key(self.layers[layer].weight.detach().numpy())
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network().eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.randn(1, 4, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_ranges_are_the_mean_ends_of_every_wide_convolutions_input(network, images):
+    passes = [images, 2 * images + 1]
+    with torch.inference_mode(), ActivationRanges(network) as seen:
+        for some in passes:
+            network(some)
+        inputs = [network.layers[:3](some) for some in passes]
+    with torch.inference_mode():
+        network(100 * images)  # after the block nothing is recorded
+    ranges = seen.mean()
+    assert set(ranges) == {network.key(3), network.key(6)}
+    low, high = ranges[network.key(3)]
+    assert low == pytest.approx(np.mean([float(x.min()) for x in inputs]))
+    assert high == pytest.approx(np.mean([float(x.max()) for x in inputs]))
+
+
+def test_quantised_logits_are_close_and_not_equal(network, images):
+    with torch.inference_mode(), ActivationRanges(network) as seen:
+        expected = network(images).logits.numpy()
+    model = _convert(network, images)
+    assert quantise_convolutions(model, seen.mean()) == 2
+    difference = np.abs(compute(model, images) - expected)
+    # A step is 1/255 of an input's range; two rounded layers add up to a few hundredths of the spread of the logits.
+    assert 0 < difference.std() < 0.03 * expected.std()
+
+
+def test_convolutions_without_a_range_stay_as_they_are(network, images):
+    model = _convert(network, images)
+    before = compute(model, images)
+    assert quantise_convolutions(model, {"0123456789abcdef": (0.0, 1.0)}) == 0
+    np.testing.assert_array_equal(compute(model, images), before)
+
+
+def compute(model: openvino.Model, images: Tensor) -> np.ndarray:
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return compiled(images.numpy())[0]
