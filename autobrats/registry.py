@@ -21,6 +21,7 @@ _OUR_PARTS: dict[str, dict[str, str]] = {
     "network": {
         "residual_encoder_unet": "autobrats.networks.residual_encoder_unet:ResidualEncoderUNet",
         "dense_fcn": "autobrats.networks.dense_fcn:DenseFCN",
+        "plain_unet": "autobrats.networks.plain_unet:PlainUNet",
         "unet": "autobrats.networks.unet:UNet",
         "bifpn": "autobrats.networks.bifpn:BiFPNSegmenter",
         "unet_plus_plus": "autobrats.networks.unet_plus_plus:UNetPlusPlus",

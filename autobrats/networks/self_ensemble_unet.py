@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autobrats.networks.instance_normalisation import ConvolutionBlock
 from autobrats.networks.output import NetworkOutput
-from autobrats.networks.residual_encoder_unet import ConvolutionBlock
 
 
 class DenseBlock(nn.Module):

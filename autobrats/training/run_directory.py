@@ -51,6 +51,11 @@ class RunDirectory:
         return self.path / "progress.png"
 
     @property
+    def step_file(self) -> Path:
+        """How the steps are run, if that was chosen by measuring."""
+        return self.path / "step.json"
+
+    @property
     def hard_mining_file(self) -> Path:
         return self.path / "hard_mining.json"
 

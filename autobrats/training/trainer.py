@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -29,8 +30,11 @@ from autobrats.training.averaging import AveragedNetwork
 from autobrats.training.budget import TimeBudget
 from autobrats.training.hooks import Hook
 from autobrats.training.job import TrainingJob
+from autobrats.training.kept_memory import memory_is_kept
 from autobrats.training.pretrained import take_weights, write_matches
 from autobrats.training.schedules import Schedule
+from autobrats.training.step_probe import StepProbe
+from autobrats.training.step_settings import StepSettings, may_compile, settings_of, usual_settings
 from autobrats.training.stopping import NotANumberGuard, StopOnSignal
 from autobrats.training.validation import ValidationEstimate
 
@@ -65,12 +69,12 @@ class Trainer:
         # Built once before the training, so that a wrong option is told now and not after it.
         Postprocessor(self.configuration.postprocessing, job.plan.convention, getattr(self.network, "slice_axis", None))
         if self.device.type == "cuda":
-            self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
             torch.backends.cudnn.benchmark = len(self.configuration.pool) == 1
-        self.average = AveragedNetwork(self.network, self.configuration.training.average_decay)
         self.loss = self.build_loss().to(self.device)
         self.optimiser = self.build_optimiser()
+        self.use_settings(usual_settings(self.device))
+        self.average = AveragedNetwork(self.network, self.configuration.training.average_decay)
         self.schedule = self.build_schedule()
         self.guard = NotANumberGuard()
         self.iteration, self.total_iterations = 0, self.configuration.training.iterations
@@ -148,19 +152,51 @@ class Trainer:
 
     def compute_loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
-        images = batch.images
-        if self.device.type == "cuda":
-            images = images.contiguous(memory_format=torch.channels_last_3d)
+        images = self.settings.arrange(batch.images)
         with self.precision():
-            output = self.network(images)
+            output = self.forward(images)
         return self.loss(output, batch.channels)
+
+    # How fast a step is.
+
+    def use_settings(self, settings: StepSettings) -> None:
+        """Run the training's forward passes in this way."""
+        self.settings = settings
+        self.network = settings.place(self.network)
+        self.forward = settings.prepare(self.network)
+        for parameter, state in self.optimiser.state.items():
+            for key, value in state.items():
+                # Fused optimisers take the numbers as they lie in memory, whatever the strides.
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+    def measure_settings(self, budget_s: float) -> dict[StepSettings, float]:
+        """Seconds of a step on random data by settings, within so many seconds."""
+        configuration = self.configuration
+        names = channel_names(configuration.output, self.job.plan.convention)
+        probe = StepProbe(
+            self.network,
+            self.loss,
+            max(configuration.pool, key=lambda entry: math.prod(entry.patch_size) * entry.batch_size),
+            (len(configuration.modalities), len(names)),
+            self.device,
+            self.precision,
+            configuration.training.max_hours,
+            may_compile(self.job),
+        )
+        return probe.measure(budget_s)
 
     # The loop.
 
     def train(self) -> None:
         """Train from where the checkpoint left off to the end, or until asked to stop."""
+        with memory_is_kept(self.device):
+            self._train()
+
+    def _train(self) -> None:
         self.restore()
         self._started = time.perf_counter()
+        self.use_settings(settings_of(self.job, self.measure_settings))
         self.network.train()
         for hook in self.hooks:
             hook.before_training(self)
@@ -198,27 +234,25 @@ class Trainer:
         self.loss.progress = self.progress
         torch.manual_seed((self.job.seed_of("dropout") << 24) + self.iteration)
         loss = self.compute_loss(batch)
-        self.last_loss = loss.item()
+        loss.backward()
+        limit = self.configuration.training.gradient_clip_norm
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), float("inf") if limit is None else limit)
+        # Read together: a GPU is waited for once in a step, when its backward pass is under way already.
+        self.last_loss, norm_now = torch.stack([loss.detach(), norm]).tolist()
         self.iteration += 1
-        if loss.isfinite() and self._apply_gradients(loss):
+        if math.isfinite(self.last_loss) and math.isfinite(norm_now):
+            self._descend()
             self._loss_sum, self._loss_count = self._loss_sum + self.last_loss, self._loss_count + 1
         else:
             self.guard.record(batch.cases, self.iteration)
         self.optimiser.zero_grad(set_to_none=True)
 
-    def _apply_gradients(self, loss: Tensor) -> bool:
-        """Descend; False, with nothing changed, if the gradient is not finite."""
-        loss.backward()
-        limit = self.configuration.training.gradient_clip_norm
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), float("inf") if limit is None else limit)
-        if not norm.isfinite():
-            return False
+    def _descend(self) -> None:
         for group in self.optimiser.param_groups:
             group.setdefault("peak_rate", group["lr"])
             group["lr"] = group["peak_rate"] * self.rate_factor
         self.optimiser.step()
         self.average.update(self.iteration)
-        return True
 
     @property
     def rate_factor(self) -> float:

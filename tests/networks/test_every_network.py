@@ -18,6 +18,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"channels": [4, 8, 8], "blocks": [1, 1, 1], "strides": [[1, 1, 1], *HALVED[1:]]},
         {"channels": [4, 8, 8], "blocks": [1, 1, 1], "strides": HALVED},
     ],
+    "plain_unet": [{"channels": [4, 8, 8], "strides": [[1, 1, 1], *HALVED[1:]]}],
     "dense_fcn": [{"first_channels": 8, "layers": [1, 2], "bottleneck_layers": 2}],
     "unet": [{"base_filters": 4, "levels": 3}, {"base_filters": 4, "levels": 3, "normalisation": "instance"}],
     "bifpn": [
