@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import re
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +43,10 @@ examples:
 The dataset is read where it lies; nothing is copied or renamed. plan.json may be edited: call autobrats_plan again and the
 edited plan is honoured (--overwrite decides anew).
 """
+
+
+_HEAVY = ("torch._dynamo", "sklearn.model_selection", "autobrats.planning.planner")
+"""Seconds of imports that planning needs; the first is what every optimiser imports at its first step."""
 
 
 def new_plan_parser() -> argparse.ArgumentParser:
@@ -128,6 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from autobrats.planning.planned_state import remember_planned
     from autobrats.workspace import Workspace
 
     workspace = Workspace.locate(arguments.workspace)
@@ -135,18 +143,24 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.input is None:
         return _with_existing(arguments, workspace.dataset(arguments.dataset))
 
+    folder = workspace.new_dataset(arguments.dataset or _name_of(arguments.input))
+    before = _state_before(arguments)
+    if _is_unchanged(arguments, folder, before):
+        return _tell_unchanged(arguments, folder)
+
     from autobrats.dataset.volumes import study_memory_gib
     from autobrats.devices import choose_device, machine_facts
-    from autobrats.planning.network_sizes import standard_network
-    from autobrats.planning.speed import measure_standard_step
     from autobrats.workers import default_workers
-
-    folder = workspace.new_dataset(arguments.dataset or _name_of(arguments.input))
 
     dataset, faults = _read(arguments, folder)
     _refuse_another_dataset(arguments, folder, dataset)
     workers = default_workers(study_memory_gib(dataset)) if arguments.workers is None else arguments.workers
-    fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
+    with _importing_beside(*_HEAVY):
+        fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
+
+    from autobrats.planning.network_sizes import standard_network
+    from autobrats.planning.speed import measure_standard_step
+
     device = choose_device(arguments.device)
     measured = machine_facts(folder.path.parent), measure_standard_step(device, standard_network())
     own_splits = _own_splits(arguments, folder, dataset)
@@ -160,9 +174,71 @@ def _plan(arguments: argparse.Namespace) -> int:
     splits = own_splits or _write_splits(arguments, folder, dataset, fingerprint, plan)
     if not _preprocess(folder, dataset, plan, workers):
         return 1
+    remember_planned(folder, before)
+    _tell_next(arguments, plan, splits)
+    return 0
+
+
+def _state_before(arguments: argparse.Namespace) -> str:
+    from autobrats.planning.planned_state import state_before
+
+    names = ("convention", "skip_faulty", "split", "max_hours", "epochs", "gpu_memory_gb", "device", "seed")
+    options = {name: getattr(arguments, name) for name in names}
+    return state_before(arguments.input, arguments.layout, options)
+
+
+def _is_unchanged(arguments: argparse.Namespace, folder: DatasetFolder, before: str) -> bool:
+    """Whether the same command ended well before, and nothing changed since; one that adds or replaces always works."""
+    from autobrats.dataset.cases import Dataset
+    from autobrats.files import read_model
+    from autobrats.plan import Plan
+    from autobrats.planning.planned_state import is_as_planned
+    from autobrats.preprocessing.dataset import is_preprocessed
+    from autobrats.preprocessing.store import CaseStore
+
+    if arguments.overwrite or arguments.recipe or arguments.splits or not is_as_planned(folder, before):
+        return False
+    dataset, plan = read_model(folder.dataset_file, Dataset), read_model(folder.plan_file, Plan)
+    store = CaseStore(folder.preprocessed)
+    return all(is_preprocessed(case, plan, store) for case in dataset.cases)
+
+
+@contextlib.contextmanager
+def _importing_beside(*modules: str) -> Iterator[None]:
+    """Import modules in a thread while this one waits for its workers."""
+    thread = threading.Thread(target=lambda: [importlib.import_module(module) for module in modules], daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+def _tell_unchanged(arguments: argparse.Namespace, folder: DatasetFolder) -> int:
+    """Tell again what was planned, without torch."""
+    from autobrats.dataset.cases import Dataset
+    from autobrats.files import read_model
+    from autobrats.plan import Plan
+    from autobrats.planning.generated_files import reason_to_keep
+    from autobrats.planning.splits import Splits
+    from autobrats.reporting.fault_table import print_faults, read_faults
+
+    plan = read_model(folder.plan_file, Plan)
+    _tell_dataset(read_model(folder.dataset_file, Dataset))
+    if faults := read_faults(folder.faults_file):
+        print_faults(faults)
+        print(f"(the table is in {folder.faults_file})")
+    kept = [(file, reason_to_keep(folder, file)) for file in (folder.plan_file, folder.splits_file)]
+    notes = [
+        f"{file} is kept as it is, because {reason} (--overwrite decides anew)." for file, reason in kept if reason
+    ]
+    _tell_plan(arguments, plan, notes)
+    print(f"Nothing changed since it was planned and preprocessed in {folder.path}.")
+    _tell_next(arguments, plan, read_model(folder.splits_file, Splits))
+    return 0
+
+
+def _tell_next(arguments: argparse.Namespace, plan: Plan, splits: Splits) -> None:
     fold = "0" if splits.folds else "all"
     print(" ".join(["Next: autobrats_train", next(iter(plan.configurations)), fold, *dataset_options(arguments)]))
-    return 0
 
 
 def _check_combination(arguments: argparse.Namespace) -> None:
@@ -223,15 +299,19 @@ def _read(arguments: argparse.Namespace, folder: DatasetFolder) -> tuple[Dataset
     dataset, faults = read_dataset(
         arguments.input, name=folder.name, layout=arguments.layout, convention=arguments.convention
     )
+    _tell_dataset(dataset)
+    return dataset, faults
+
+
+def _tell_dataset(dataset: Dataset) -> None:
     patients = len({case.patient for case in dataset.cases})
     print(
-        f"{folder.name}: {_count(len(dataset.cases), 'case')} of {_count(patients, 'patient')}, layout {dataset.layout}."
+        f"{dataset.name}: {_count(len(dataset.cases), 'case')} of {_count(patients, 'patient')}, layout {dataset.layout}."
     )
     print(f"Modalities: {', '.join(dataset.modalities)}.")
     labels = ", ".join(f"{integer} {name}" for name, integer in dataset.convention.labels.items())
     named = f" ({labels})" if labels else ""
     print(f"Convention {dataset.convention.name}{named}: {dataset.convention_evidence}.", flush=True)
-    return dataset, faults
 
 
 def _refuse_another_dataset(arguments: argparse.Namespace, folder: DatasetFolder, dataset: Dataset) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import math
+import os
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +19,7 @@ import numpy as np
 
 from autobrats.dataset.cases import Case, Dataset, ImageFile
 from autobrats.dataset.geometry import Geometry, by_times, geometry_of_file
+from autobrats.devices import core_count
 from autobrats.errors import UserError
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
@@ -105,22 +110,25 @@ def read_volume(image: ImageFile, like: Geometry | None = None) -> Volume:
 
 
 def read_volumes(images: Mapping[str, ImageFile]) -> Iterator[tuple[str, Volume | UserError]]:
-    """Yield (modality, volume) for each image, or what was wrong with it; a 4D file is read once."""
+    """Yield (modality, volume) for each image, or what was wrong with it; a 4D file is read once.
+
+    Files are read ahead in as many threads as numerical libraries may take (OMP_NUM_THREADS, else the cores): most of the
+    time is gzip's, which leaves the interpreter to others.
+    """
     like: Geometry | None = None
-    open_path, open_file = None, None
-    for modality, image in images.items():
-        try:
-            if open_file is None or image.path != open_path:
-                open_path, open_file = image.path, _read_file(image.path)
-            volume = _volume(image, open_file, like)
-        except UserError as error:
-            open_file = None
-            yield modality, error
-            continue
-        if image.channel is None:
-            open_file = None
-        like = like or volume.geometry
-        yield modality, volume
+    groups = [list(group) for _, group in itertools.groupby(images.items(), key=lambda item: item[1].path)]
+    files = _read_ahead([group[0][1].path for group in groups])
+    for group, file in zip(groups, files, strict=True):
+        for modality, image in group:
+            try:
+                if isinstance(file, UserError):
+                    raise file
+                volume = _volume(image, file, like)
+            except UserError as error:
+                yield modality, error
+                continue
+            like = like or volume.geometry
+            yield modality, volume
 
 
 def read_study(case: Case, modalities: Sequence[str]) -> Study:
@@ -150,7 +158,8 @@ def read_study(case: Case, modalities: Sequence[str]) -> Study:
             )
         image = images[list(modalities).index(modality)]
         image[...] = volume.voxels
-        if count := image.size - int(np.isfinite(image).sum()):
+        is_real = volume.voxels.dtype.kind == "f"
+        if is_real and (count := image.size - int(np.isfinite(image).sum())):
             raise UserError(f"Case {case.name}: {file} has {count} voxels that are NaN or infinite; replace them.")
     assert geometry is not None
     present = [modality in known for modality in modalities]
@@ -237,6 +246,29 @@ def _volume(image: ImageFile, file: _File, like: Geometry | None) -> Volume:
     except ValueError as error:
         raise UserError(f"{image.path} cannot be placed in space: {error}; correct its header.") from None
     return Volume(geometry.to_canonical(array), geometry)
+
+
+def _read_ahead(paths: Sequence[Path]) -> Iterator[_File | UserError]:
+    """Each file, or what was wrong with it; not more of them are in memory than there are threads, and one."""
+    threads = min(len(paths), int(os.environ.get("OMP_NUM_THREADS") or core_count()))
+    if threads < 2:
+        yield from map(_file_or_fault, paths)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="reading") as pool:
+        waiting: deque[Future[_File | UserError]] = deque()
+        for path in paths:
+            waiting.append(pool.submit(_file_or_fault, path))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _file_or_fault(path: Path) -> _File | UserError:
+    try:
+        return _read_file(path)
+    except UserError as error:
+        return error
 
 
 def _read_file(path: Path) -> _File:

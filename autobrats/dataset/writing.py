@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import nibabel
 import numpy as np
@@ -14,6 +17,11 @@ from autobrats.dataset.geometry import Geometry, by_times
 from autobrats.dataset.volumes import ITK_SUFFIXES, image_suffix
 from autobrats.errors import UserError
 from autobrats.files import atomic_path
+
+MASK_LEVEL = 1
+"""Of gzip for masks, which are so empty that higher levels take longer and save little."""
+SLAB = 16
+"""Slices that are written at a time."""
 
 
 def mask_suffix(geometry: Geometry) -> str:
@@ -38,12 +46,14 @@ def write_mask(path: Path, labels: np.ndarray, geometry: Geometry) -> None:
     ):
         raise ValueError("labels must be whole numbers from 0 to 255")
     suffix = image_suffix(path)
-    array = geometry.to_file(labels).astype(np.uint8)
+    array = geometry.to_file(labels.astype(np.uint8, copy=False))
     with atomic_path(path) as temporary:
         if suffix in (".nii", ".nii.gz"):
             header = _header(geometry, (*geometry.file_shape,), np.uint8)
-            content = header + np.asfortranarray(array).tobytes("F")
-            temporary.write_bytes(gzip.compress(content, 5, mtime=0) if suffix == ".nii.gz" else content)
+            with open(temporary, "wb") as raw, _compressed(raw, suffix, MASK_LEVEL) as file:
+                file.write(header)
+                for start in range(0, array.shape[2], SLAB):
+                    file.write(np.ascontiguousarray(array[..., start : start + SLAB].T).data)
         elif suffix in ITK_SUFFIXES and suffix != ".mhd":
             _write_itk(temporary, array, geometry)
         else:
@@ -70,14 +80,16 @@ def write_probabilities(path: Path, probabilities: np.ndarray, geometry: Geometr
     count = probabilities.shape[0]
     scale = np.float32(1 / 255 if probabilities.dtype == np.uint8 else 1)
     header = _header(geometry, (*geometry.file_shape, count), np.float32, " ".join(regions))
-    with atomic_path(path) as temporary, open(temporary, "wb") as raw:
-        file = gzip.GzipFile("", "wb", 2, raw, mtime=0) if suffix == ".nii.gz" else raw
+    with atomic_path(path) as temporary, open(temporary, "wb") as raw, _compressed(raw, suffix, 2) as file:
         file.write(header)
         for region in range(count):
             values = geometry.to_file(np.asarray(probabilities[region])).astype(np.float32) * scale
             file.write(values.tobytes("F"))
-        if file is not raw:
-            file.close()
+
+
+def _compressed(raw: BinaryIO, suffix: str, level: int) -> AbstractContextManager[Any]:
+    """The file to write to: a gzip stream into ``raw`` for .nii.gz, which is closed before ``raw`` is, else ``raw``."""
+    return gzip.GzipFile("", "wb", level, raw, mtime=0) if suffix == ".nii.gz" else contextlib.nullcontext(raw)
 
 
 def _header(geometry: Geometry, shape: tuple[int, ...], data_type: type, description: str = "") -> bytes:

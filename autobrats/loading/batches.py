@@ -44,8 +44,8 @@ class Batch:
 @dataclass(frozen=True)
 class _Sample:
     case: str
-    images: np.ndarray
-    mask: np.ndarray
+    images: Tensor
+    mask: Tensor
     draw: SpatialDraw
 
 
@@ -65,11 +65,16 @@ class ChannelTable:
             table = np.eye(len(integers), dtype=np.uint8)
         else:
             table = np.array([[i in region for i in integers] for region in convention.regions.values()], np.uint8)
-        self._table = torch.from_numpy(table)
+        self._members = [np.flatnonzero(row).tolist() for row in table]
 
     def channels(self, label_indices: Tensor) -> Tensor:
         """Channels, uint8 (channel, ...), of label indices of shape (...)."""
-        return self._table.to(label_indices.device)[:, label_indices.long()]
+        shape = (len(self._members), *label_indices.shape)
+        channels = torch.zeros(shape, dtype=torch.bool, device=label_indices.device)
+        for channel, members in zip(channels, self._members, strict=True):
+            for index in members:
+                channel |= label_indices == index
+        return channels.view(torch.uint8)
 
 
 class BatchLoader:
@@ -152,19 +157,22 @@ class BatchLoader:
         box = [[s - (w - p) // 2, s - (w - p) // 2 + w] for s, w, p in zip(start, source, patch_size, strict=True)]
         images = crop_and_pad_nd(case.images, box, 0)
         mask = crop_and_pad_nd(case.mask, box, 0)
-        return _Sample(case.name, np.asarray(images), self.table.index_of_integer[np.asarray(mask)], draw)
+        indices = self.table.index_of_integer.take(np.asarray(mask))
+        return _Sample(case.name, _as_tensor(images, self.device), _as_tensor(indices, self.device), draw)
 
     def _augment(self, samples: list[_Sample], patch_size: Size, rng: np.random.Generator) -> Batch:
-        images, channels = [], []
-        for sample in samples:
-            image = torch.from_numpy(np.ascontiguousarray(sample.images)).to(self.device).float()
-            mask = torch.from_numpy(sample.mask).to(self.device)
+        images = torch.empty(len(samples), len(samples[0].images), *patch_size, device=self.device)
+        channels = []
+        for sample, row in zip(samples, images, strict=True):
+            # Raw patches travel as they are stored, and from pinned memory a GPU fetches them beside its work.
+            image = sample.images.to(self.device, non_blocking=True)
+            mask = sample.mask.to(self.device, non_blocking=True)
             image, mask = transform_patch(image, mask, sample.draw, patch_size)
+            row.copy_(image)
             if self.augmentation is not None:
-                image = augment_intensities(image, self.augmentation, rng)
-            images.append(image)
+                augment_intensities(row, self.augmentation, rng)
             channels.append(self.table.channels(mask))
-        return Batch(torch.stack(images), torch.stack(channels), [sample.case for sample in samples])
+        return Batch(images, torch.stack(channels), [sample.case for sample in samples])
 
     def _entry(self, iteration: int) -> tuple[int, PatchBatch, int]:
         """An iteration, its entry of the pool, and how many samples came before it."""
@@ -189,3 +197,9 @@ class BatchLoader:
     def _draws_before(self, turn: int) -> np.ndarray:
         """How often each case comes up in the passes before number ``turn`` (from 0), int64, (case,)."""
         return np.floor(turn * self._weights + self._phases).astype(np.int64)
+
+
+def _as_tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array, C-contiguous, as a tensor on the CPU; in pinned memory if it is for a CUDA device."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory() if device.type == "cuda" else tensor

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autobrats.files import read_json, write_json
+from autobrats.workspace import DatasetFolder
 
 _RECORD = ".generated.json"
 
@@ -25,6 +26,15 @@ def is_edited(path: Path) -> bool:
         return False
     record = path.parent / _RECORD
     return not record.is_file() or read_json(record).get(path.name) != _hash(path)
+
+
+def reason_to_keep(folder: DatasetFolder, file: Path) -> str:
+    """Why a file that is there is not to be decided anew; empty if nothing speaks against it."""
+    if not file.is_file():
+        return ""
+    if is_edited(file):
+        return "it was edited"
+    return "trainings were begun with it" if folder.runs.is_dir() and any(folder.runs.iterdir()) else ""
 
 
 def _hash(path: Path) -> str:

@@ -10,7 +10,7 @@ from autobrats.dataset.cases import Dataset
 from autobrats.errors import UserError
 from autobrats.files import read_model, write_json
 from autobrats.plan import Plan
-from autobrats.planning.generated_files import is_edited, write_generated
+from autobrats.planning.generated_files import is_edited, reason_to_keep, write_generated
 from autobrats.planning.plan_check import check_plan
 from autobrats.planning.planner import Planner
 from autobrats.planning.recipes import DEFAULT, configuration_name
@@ -151,12 +151,3 @@ def write_splits(
         ]
     write_generated(folder.splits_file, splits)
     return splits, notes
-
-
-def reason_to_keep(folder: DatasetFolder, file: Path) -> str:
-    """Why a file that is there is not to be decided anew; empty if nothing speaks against it."""
-    if not file.is_file():
-        return ""
-    if is_edited(file):
-        return "it was edited"
-    return "trainings were begun with it" if folder.runs.is_dir() and any(folder.runs.iterdir()) else ""

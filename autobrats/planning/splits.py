@@ -77,8 +77,8 @@ def make_split(
         raise UserError(f"One split needs at least {parts} patients; leave --split out, and there will be folds.")
     tenths = [fold.val for fold in make_splits(patients, strata, parts, seed).folds]
     validation = [case for part in tenths[:of_validation] for case in part]
-    test = {case for part in tenths[of_validation : of_validation + of_test] for case in part}
-    training = [case for case in sorted(patients) if case not in test and case not in set(validation)]
+    elsewhere = {case for part in tenths[: of_validation + of_test] for case in part}
+    training = [case for case in sorted(patients) if case not in elsewhere]
     return Splits([Fold(train=training, val=sorted(validation))])
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from scipy import ndimage
 
 ANISOTROPIC = 3.0
 """An axis whose spacing exceeds the finest one this many times is interpolated linearly: a spline overshoots there."""
@@ -72,24 +71,55 @@ def resampled_slabs(volume: np.ndarray, shape: Shape, slab: int) -> Iterator[tup
         shape: the wanted voxels along (z, y, x).
 
     Yields:
-        The slices along z and their values, float32, (channel, slab, y, x).
+        The slices along z and their values, float32, (channel, slab, y, x), which may be written to.
     """
-    along_z = interpolation_matrix(volume.shape[1], shape[0], 1)
+    _, height, width = volume.shape[1:]
+    along_z, along_y, along_x = (
+        interpolation_matrix(size, new_size, 1) for size, new_size in zip(volume.shape[1:], shape, strict=True)
+    )
     for start in range(0, shape[0], slab):
         rows = along_z[start : start + slab]
-        used = np.flatnonzero(rows.any(0))
-        window = slice(int(used[0]), int(used[-1]) + 1)
-        part = np.asarray(volume[:, window], np.float32)
-        if volume.shape[1] != shape[0]:
-            part = np.einsum("oi,ciyx->coyx", rows[:, window], part, optimize=True)
-        part = np.stack([_apply(channel, (len(rows), *shape[1:]), (1, 1, 1)) for channel in part])
-        yield slice(start, start + len(rows)), part
+        result = np.empty((len(volume), len(rows), *shape[1:]), np.float32)
+        if volume.shape[1:] == shape:
+            result[...] = volume[:, start : start + len(rows)]
+        else:
+            used = np.flatnonzero(rows.any(0))
+            window = slice(int(used[0]), int(used[-1]) + 1)
+            for channel, into in zip(volume, result, strict=True):
+                used_slices = np.asarray(channel[window], np.float32).reshape(1, -1, height * width)
+                lines = _few_taps(rows[:, window], used_slices).reshape(-1, width)
+                # One product for all slices: each of many small ones would wake the library's threads.
+                lines = lines @ along_x.T if shape[2] != width else lines
+                part = lines.reshape(len(rows), height, shape[2])
+                into[...] = _few_taps(along_y, part) if shape[1] != height else part
+        yield slice(start, start + len(rows)), result
+
+
+def _few_taps(matrix: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """What ``matrix @ parts`` gives for a matrix with few numbers in each row, of which only these are multiplied.
+
+    Args:
+        matrix: float32, (new, old).
+        parts: float32, (part, old, values).
+    """
+    taps = int(np.count_nonzero(matrix, axis=1).max())
+    order = np.argsort(matrix == 0, axis=1, kind="stable")[:, :taps]
+    weights = np.take_along_axis(matrix, order, 1)
+    result = parts.take(order[:, 0], axis=1)
+    result *= weights[:, 0, None]
+    for tap in range(1, taps):
+        term = parts.take(order[:, tap], axis=1)
+        term *= weights[:, tap, None]
+        result += term
+    return result
 
 
 @lru_cache(maxsize=64)
 def interpolation_matrix(size: int, new_size: int, order: int) -> np.ndarray:
     """The matrix, float32 (new_size, size), that resamples an axis whose two ends stay where they are."""
-    identity = np.eye(size)
+    from scipy import ndimage
+
+    identity: np.ndarray = np.eye(size)
     if new_size < size:
         identity = ndimage.gaussian_filter1d(identity, (size / new_size - 1) / 2, axis=0, mode="nearest")
     matrix = ndimage.zoom(identity, (new_size / size, 1), order=order, mode="nearest", grid_mode=True)

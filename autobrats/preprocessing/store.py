@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import blosc2
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,9 @@ from autobrats.dataset.conventions import Convention
 from autobrats.errors import UserError
 from autobrats.files import atomic_path, read_model, write_json
 from autobrats.preprocessing.transform import Placement, Prepared
+
+if TYPE_CHECKING:
+    import blosc2
 
 CHUNK = (64, 64, 64)
 BLOCK = (16, 16, 16)
@@ -119,7 +122,7 @@ class CaseStore:
         self.remove(name)
         self.folder.mkdir(parents=True, exist_ok=True)
         images = prepared.images
-        if np.abs(images).max(initial=0) < FLOAT16_LIMIT:
+        if max(images.max(initial=0), -images.min(initial=0)) < FLOAT16_LIMIT:
             images = images.astype(np.float16)
         _write(self.folder / f"{name}.b2nd", images)
         if mask is not None:
@@ -146,31 +149,43 @@ class CaseStore:
 
 
 def _open(path: Path) -> blosc2.NDArray:
+    import blosc2
+
     if not path.is_file():
         raise UserError(f"{path} does not exist; run autobrats_plan again to preprocess the case.")
     return blosc2.open(str(path), mode="r", dparams=blosc2.DParams(nthreads=1))
 
 
 def _write(path: Path, array: np.ndarray) -> None:
+    import blosc2
+
     lead = array.shape[:-3]
     chunks = (*lead, *(min(c, s) for c, s in zip(CHUNK, array.shape[-3:], strict=True)))
     blocks = (*(1 for _ in lead), *(min(b, c) for b, c in zip(BLOCK, chunks[-3:], strict=True)))
     with atomic_path(path) as temporary:
-        blosc2.asarray(
-            np.ascontiguousarray(array),
+        # One assignment: blosc2.asarray copies an array above 16 MB chunk by chunk first.
+        stored = blosc2.empty(
+            array.shape,
+            array.dtype,
             urlpath=str(temporary),
             mode="w",
             chunks=chunks,
             blocks=blocks,
             cparams=blosc2.CParams(codec=blosc2.Codec.LZ4, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1),
         )
+        stored[...] = np.ascontiguousarray(array)
+
+
+def _is_not_zero(images: np.ndarray) -> np.ndarray:
+    """``images != 0``; float16, which numpy compares by way of float32, by its bits without the sign."""
+    return (images.view(np.uint16) << 1) != 0 if images.dtype == np.float16 else images != 0
 
 
 def _locate(
     images: np.ndarray, mask: np.ndarray | None, convention: Convention, random: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     shape = images.shape[1:]
-    flat = {"brain": np.flatnonzero((images != 0).any(0))}
+    flat = {"brain": np.flatnonzero(_is_not_zero(images).any(0))}
     voxels: dict[str, int] = {}
     if mask is not None:
         labelled = np.flatnonzero(mask)

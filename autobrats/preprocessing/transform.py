@@ -159,4 +159,5 @@ def _quantise_into(result: np.ndarray, probabilities: np.ndarray, placement: Pla
     for slices, values in resampled_slabs(probabilities, placement.box_shape, SLAB):
         values *= 255
         np.rint(values, out=values)
-        result[:, slices] = values.clip(0, 255, out=values)
+        np.clip(values, 0, 255, out=values)
+        result[:, slices] = values

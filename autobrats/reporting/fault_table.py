@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,3 +36,19 @@ def write_faults(path: Path, faults: Sequence[Fault]) -> None:
         ["severity", "case", "file", "kind", "message", "remedy"],
         ([it.severity, it.case, it.file or "", it.kind, it.message, it.remedy] for it in faults),
     )
+
+
+def read_faults(path: Path) -> list[Fault]:
+    """The faults that :func:`write_faults` wrote."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return [
+            Fault(
+                "error" if row["severity"] == "error" else "warning",
+                row["case"],
+                Path(row["file"]) if row["file"] else None,
+                row["kind"],
+                row["message"],
+                row["remedy"],
+            )
+            for row in csv.DictReader(file)
+        ]

@@ -7,6 +7,8 @@ import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel
@@ -75,6 +77,35 @@ def test_everything_is_written(studies: Path, workspace: Path, capsys: pytest.Ca
     assert "6 cases of 6 patients, layout brats" in output
     assert "Convention brats2017 (1 NCR, 2 ED, 4 ET)" in output
     assert output.splitlines()[-1] == "Next: autobrats_train 3d_fullres 0"
+
+
+def test_what_is_planned_already_is_seen_at_once(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    first = capsys.readouterr().out.splitlines()
+    made = {file: file.stat().st_mtime_ns for file in (workspace / "glioma").rglob("*.json")}
+    command = ["-i", str(studies), "--device", "cpu", "--max-hours", "0.5"]
+    code = f"import sys; from autobrats.commands.plan import main; code = main({command!r})\n"
+    code += "assert not {'torch', 'blosc2', 'sklearn'} & set(sys.modules); sys.exit(code)"
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    told = again.stdout.splitlines()
+    assert told[-2].startswith("Nothing changed since it was planned and preprocessed in")
+    assert [*told[:-2], told[-1]] == [*first[:-2], first[-1]]
+    assert {file: file.stat().st_mtime_ns for file in made} == made
+
+
+def test_a_changed_file_or_option_is_noticed(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    before = read_json(workspace / "glioma" / ".planned.json")
+    os.utime(studies / "BraTS2021_00003" / "BraTS2021_00003_seg.nii.gz", ns=(1, 1))
+    assert plan_it(studies) == 0
+    assert "Nothing changed" not in capsys.readouterr().out
+    assert read_json(workspace / "glioma" / ".planned.json")["before"] != before["before"]
+    (workspace / "glioma" / "preprocessed" / "BraTS2021_00002.json").unlink()
+    assert plan_it(studies) == 0
+    assert "Nothing changed" not in capsys.readouterr().out
+    assert plan_it(studies, "--max-hours", "0.6") == 0
+    assert "Nothing changed" not in capsys.readouterr().out
 
 
 def test_an_edited_plan_is_honoured_until_overwritten(studies, workspace, capsys) -> None:

@@ -209,3 +209,22 @@ def test_what_is_no_image_at_all(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"a page of html " * 100))
     with pytest.raises(UserError, match="damaged or truncated"):
         read_volume(ImageFile(path=tmp_path / "a.nii.gz"))
+
+
+def test_reading_in_threads_gives_the_same_study(tmp_path, write_image, monkeypatch):
+    random = np.random.default_rng(3)
+    modalities = ["t1n", "t1c", "t2w", "t2f"]
+    images = {
+        name: ImageFile(
+            path=write_image(tmp_path / f"{name}.nii.gz", random.integers(1, 99, (6, 5, 4)).astype(np.int16))
+        )
+        for name in modalities
+    }
+    case = Case(name="a", patient="a", images=images)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = read_study(case, modalities)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    np.testing.assert_array_equal(read_study(case, modalities).images, alone.images)
+    (tmp_path / "t1c.nii.gz").unlink()
+    with pytest.raises(UserError, match=r"Case a: .*t1c\.nii\.gz does not exist"):
+        read_study(case, modalities)

@@ -25,7 +25,7 @@ def image(shape: tuple[int, ...] = (12, 14, 10), seed: int = 0) -> torch.Tensor:
 
 
 def augmented(images: torch.Tensor, seed: int = 0, **changes) -> torch.Tensor:
-    return augment_intensities(images, Augmentation(**{**OFF, **changes}), np.random.default_rng(seed))
+    return augment_intensities(images.clone(), Augmentation(**{**OFF, **changes}), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("sigma", [0.2, 0.5, 0.8, 1.0, 1.7])
