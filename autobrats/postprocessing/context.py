@@ -57,7 +57,8 @@ class PostprocessingStep(Protocol):
     Both are float32 in 0..1, of shape (region, z, y, x) on the network's grid. A step returns a new array, or its input as
     it is, and never writes into its input. To take a voxel from a region is to set its probability there to 0. A step that
     reads ``context.slices`` says so by an attribute ``needs_slices = True``; one that does not read ``context.images`` may
-    say so by ``needs_images = False``, and then gets empty ones of the right shape.
+    say so by ``needs_images = False``, and then gets empty ones of the right shape. One that also takes probabilities in uint8,
+    0..255, and gives them back as such, may say so by ``takes_levels = True``: it is spared the way through float32.
     """
 
     def __call__(self, probabilities: np.ndarray, context: PostprocessingContext) -> np.ndarray: ...
@@ -83,3 +84,17 @@ def stages(
     for step in steps:
         probabilities = step(probabilities, context)
         yield probabilities
+
+
+def levels_after(steps: Sequence[PostprocessingStep], levels: np.ndarray, context: PostprocessingContext) -> np.ndarray:
+    """Probabilities in uint8, 0..255, after all steps; in float32 between them only where a step needs it.
+
+    Args:
+        steps, context: as for :func:`stages`.
+        levels: uint8, (region, z, y, x); left as they are.
+    """
+    if all(getattr(step, "takes_levels", False) for step in steps):
+        *_, levels = stages(steps, levels, context)
+        return levels
+    *_, probabilities = stages(steps, levels.astype(np.float32) / 255, context)
+    return np.rint(probabilities * 255).astype(np.uint8)

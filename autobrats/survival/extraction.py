@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -82,8 +83,8 @@ def extract_features(
     """
     if not cases:
         raise UserError("There are no cases to compute features of.")
-    names = [case.name for case in cases]
-    if doubles := sorted({name for name in names if names.count(name) > 1}):
+    counts = Counter(case.name for case in cases)
+    if doubles := sorted(name for name, count in counts.items() if count > 1):
         raise UserError(f"Two cases are called {doubles[0]}; give them different names.")
     for convention in {case.convention.model_dump_json(): case.convention for case in cases}.values():
         part_integers(convention)
@@ -102,12 +103,12 @@ def extract_features(
             _log.debug("%s: %s", done.item.name, done.traceback)
         report(number, len(cases))
     columns = columns_of(radiomics)
-    rows = [name for name in names if name in found]
+    rows = [name for name in counts if name in found]
     values = np.array([[found[name].values[column] for column in columns] for name in rows], np.float64)
     return Extraction(
         FeatureTable(tuple(rows), columns, values.reshape(len(rows), len(columns))),
         {name: found[name].notes for name in rows if found[name].notes},
-        {name: failures[name] for name in names if name in failures},
+        {name: failures[name] for name in counts if name in failures},
     )
 
 

@@ -100,7 +100,7 @@ class FastSearch:
     def ask(self) -> Trial:
         """The next trial to run; its parameters are in ``trial.params``."""
         self._take_stored()
-        known = [trial.params for trial in self._memory.trials]
+        known = [trial.params for trial in self._memory.get_trials(deepcopy=False)]
         if following := next((params for params in self._first if params not in known), None):
             self._memory.enqueue_trial(dict(following))
         return self._memory.ask(fixed_distributions=self._distributions)

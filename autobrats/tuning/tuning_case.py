@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from autobrats.dataset.background import bounding_slices
 from autobrats.dataset.conventions import Convention
 from autobrats.evaluation.reference_surface import ReferenceRegion
-from autobrats.postprocessing.region_rules import Components, RegionRule, consistent_regions, cut_regions
+from autobrats.postprocessing.region_rules import Components, RegionRule, consistent_masks, cut_region, cut_regions
 from autobrats.tuning.search_space import PostprocessingChoice
 
 Kept = TypeVar("Kept")
@@ -26,8 +25,8 @@ RELEVANT = 0.05
 class TuningCase:
     """Probabilities and reference of one case, and what is known of them.
 
-    A rule that only chooses among the components of a cut costs next to nothing if that cut was seen before, and a region
-    that was scored before is not scored again.
+    A rule that only chooses among the components of a cut costs next to nothing if that cut was seen before; regions are kept
+    and put together as bits; and what was scored before, by whatever rules it was made, is not scored again.
 
     Args:
         variants: uint8 (0..255), (region, z, y, x), by the variant's name.
@@ -35,7 +34,7 @@ class TuningCase:
         convention: of both.
         spacing_mm: along (z, y, x).
         margin_mm: how far from every probability and the reference a choice may put a voxel.
-        kept_bytes: of components, for the next choice with the same cut.
+        kept_bytes: of components and regions, for the next choice that has them.
     """
 
     def __init__(
@@ -57,73 +56,111 @@ class TuningCase:
         self._shape = regions.shape[1:]
         self._references = [ReferenceRegion(region, spacing_mm) for region in regions]
         self._spacing_mm, self._voxel_mm3 = spacing_mm, math.prod(spacing_mm)
-        self._chain = _chain(convention)
         self._kept_bytes = kept_bytes
-        self._cuts: _Recent[Components] = _Recent(kept_bytes)
+        self._components: _Recent[Components] = _Recent(kept_bytes // 2)
+        self._regions: _Recent[_Region] = _Recent(kept_bytes // 2)
+        self._decided: dict[Hashable, np.ndarray] = {}
         self._scores: dict[Hashable, tuple[float, float]] = {}
 
     @property
     def memory_gib(self) -> float:
-        """About what it comes to hold: probabilities, and for each region its mask and a distance map; kept components."""
+        """About what it comes to hold: probabilities, and for each region its mask and a distance map; what is kept."""
         voxels, regions = math.prod(self._shape), len(self._references)
         return (voxels * regions * (len(self._variants) + 5) + self._kept_bytes) / 2**30
 
     def scores(self, choice: PostprocessingChoice) -> np.ndarray:
-        """Dice and HD95 (mm, BraTS' rules) under a choice: float64, (region, 2)."""
+        """Dice and HD95 (mm, BraTS' rules) under a choice: float64, (region, 2), not to be written to."""
         shaped = [self._shaped(choice, place) for place in range(len(choice.rules))]
-        masks = [mask for mask, _ in shaped]
-        if self._are_consistent(masks):
-            return np.array([self._score(place, mask, key) for place, (mask, key) in enumerate(shaped)])
-        decided = consistent_regions(np.stack(masks), self.convention, choice.nesting)
-        keys = [
-            key if np.array_equal(mask, after) else None for (mask, key), after in zip(shaped, decided, strict=True)
-        ]
-        return np.array(
-            [self._score(place, mask, key) for place, (mask, key) in enumerate(zip(decided, keys, strict=True))]
-        )
+        key = (choice.nesting, *(region.digest for region in shaped))
+        known = self._decided.get(key)
+        if known is None:
+            decided = consistent_masks([region.bits for region in shaped], self.convention, choice.nesting)
+            known = np.array([self._score(place, bits) for place, bits in enumerate(decided)])
+            known.setflags(write=False)
+            self._decided[key] = known
+        return known
 
-    def _shaped(self, choice: PostprocessingChoice, place: int) -> tuple[np.ndarray, Hashable]:
-        """The region that its rule makes, and what identifies it."""
-        rule = choice.rules[place]
-        key, components = self._cut(choice, place)
-        stays = rule.stays(components, self._voxel_mm3)
-        mask = rule.finished(components.kept(stays), self._voxel_mm3)
-        return mask, (key, stays.tobytes(), rule.fill_holes, bool(mask.any()))
+    def _shaped(self, choice: PostprocessingChoice, place: int) -> _Region:
+        """The region that its rule makes."""
+        rule, cut = choice.rules[place], self._cut_key(choice, place)
+        components, chosen = None, b""
+        if rule.takes_components:
+            components = self._components_of(choice, place, cut)
+            stays = rule.stays(components, self._voxel_mm3)
+            chosen = b"" if stays[1:].all() else stays.tobytes()
+        key = (cut, chosen, rule.fill_holes == "after")
+        region = self._regions.get(key)
+        if region is None:
+            mask = components.kept(stays) if components and chosen else self._prepared(choice, place, cut)
+            region = self._keep(key, rule.filled_after(mask))
+        return _absent(region) if rule.takes_for_absent(region.voxels, self._voxel_mm3) else region
 
-    def _cut(self, choice: PostprocessingChoice, place: int) -> tuple[Hashable, Components]:
-        """The components of a region before any goes, and what identifies them."""
+    def _components_of(self, choice: PostprocessingChoice, place: int, cut: Hashable) -> Components:
+        """The components of a region before any goes."""
+        known = self._components.get(cut)
+        if known is None:
+            known = Components(self._prepared(choice, place, cut), self._variants[choice.variant][place])
+            self._components.put(cut, known, known.nbytes)
+        return known
+
+    def _prepared(self, choice: PostprocessingChoice, place: int, cut: Hashable) -> np.ndarray:
+        """The region before its components are looked at, boolean (z, y, x)."""
+        key = (cut, b"", False)
+        known = self._regions.get(key)
+        if known is not None:
+            return self._unpacked(known.bits)
+        rule, probabilities = choice.rules[place], self._variants[choice.variant]
+        if self.convention.exclusive:
+            mask = cut_regions(probabilities, [other.threshold for other in choice.rules], self.convention)[place]
+        else:
+            mask = cut_region(probabilities[place], rule.threshold)
+        mask = rule.prepared(mask, self._spacing_mm)
+        self._keep(key, mask)
+        return mask
+
+    def _cut_key(self, choice: PostprocessingChoice, place: int) -> Hashable:
+        """What identifies a region before its components are looked at."""
         rule = choice.rules[place]
         # Exclusive regions compete, so the thresholds of all decide about each.
         exclusive = self.convention.exclusive
         threshold = tuple(other.threshold for other in choice.rules) if exclusive else rule.threshold
-        key = (choice.variant, place, threshold, rule.grow_mm, rule.fill_holes == "before")
-        known = self._cuts.get(key)
-        if known is None:
-            probabilities = self._variants[choice.variant]
-            if exclusive:
-                mask = cut_regions(probabilities, [other.threshold for other in choice.rules], self.convention)[place]
-            else:
-                mask = probabilities[place] > np.float32(rule.threshold) * 255
-            known = Components(rule.prepared(mask, self._spacing_mm), probabilities[place])
-            self._cuts.put(key, known, known.nbytes)
-        return key, known
+        return choice.variant, place, threshold, rule.grow_mm, rule.fill_holes == "before"
 
-    def _are_consistent(self, masks: list[np.ndarray]) -> bool:
-        """Whether the masks are what a label map can hold; False also where that is not easily told."""
-        if self.convention.exclusive:
-            return int(np.sum(masks, axis=0, dtype=np.uint8).max()) <= 1
-        if self._chain is None:
-            return False
-        pairs = itertools.pairwise(self._chain)
-        return not any((masks[inner] & ~masks[outer]).any() for outer, inner in pairs)
+    def _keep(self, key: Hashable, mask: np.ndarray) -> _Region:
+        bits = np.packbits(mask)
+        region = _Region(bits, _digest(bits), int(np.count_nonzero(mask)))
+        self._regions.put(key, region, region.nbytes)
+        return region
 
-    def _score(self, place: int, mask: np.ndarray, key: Hashable | None) -> tuple[float, float]:
-        if key is None:
-            key = hashlib.blake2b(np.packbits(mask).tobytes(), digest_size=16).digest()
-        key = (place, key)
+    def _unpacked(self, bits: np.ndarray) -> np.ndarray:
+        return np.unpackbits(bits, count=math.prod(self._shape)).view(bool).reshape(self._shape)
+
+    def _score(self, place: int, bits: np.ndarray) -> tuple[float, float]:
+        key = (place, _digest(bits))
         if key not in self._scores:
-            self._scores[key] = self._references[place].score(mask)
+            self._scores[key] = self._references[place].score(self._unpacked(bits))
         return self._scores[key]
+
+
+class _Region(NamedTuple):
+    """A region, one bit a voxel, and what identifies it whatever rule it was made by."""
+
+    bits: np.ndarray
+    digest: bytes
+    voxels: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.bits.nbytes + 200
+
+
+def _absent(region: _Region) -> _Region:
+    bits = np.zeros_like(region.bits)
+    return _Region(bits, _digest(bits), 0)
+
+
+def _digest(bits: np.ndarray) -> bytes:
+    return hashlib.blake2b(bits.data, digest_size=16).digest()
 
 
 class _Recent(Generic[Kept]):
@@ -150,10 +187,3 @@ class _Recent(Generic[Kept]):
 def default_choice(convention: Convention) -> PostprocessingChoice:
     """The plain threshold of a half for every region."""
     return PostprocessingChoice(tuple(RegionRule() for _ in convention.regions))
-
-
-def _chain(convention: Convention) -> list[int] | None:
-    """The places of the regions from the outermost to the innermost, if each lies in the one before."""
-    members = [set(labels) for labels in convention.regions.values()]
-    order = sorted(range(len(members)), key=lambda place: -len(members[place]))
-    return order if all(members[b] < members[a] for a, b in itertools.pairwise(order)) else None

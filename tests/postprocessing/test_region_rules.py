@@ -10,8 +10,15 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.known_conventions import KNOWN, plain_labels
-from autobrats.postprocessing.context import PostprocessingContext
-from autobrats.postprocessing.region_rules import Nesting, RegionRule, RegionRules, cut_regions, decide_regions
+from autobrats.postprocessing.context import PostprocessingContext, levels_after
+from autobrats.postprocessing.region_rules import (
+    Nesting,
+    RegionRule,
+    RegionRules,
+    consistent_masks,
+    cut_regions,
+    decide_regions,
+)
 
 BRATS = KNOWN["brats2017"]
 PLAIN = plain_labels({"anterior": 1, "posterior": 2})
@@ -293,3 +300,29 @@ def test_every_pair_of_levels_of_two_labels_agrees_as_float_and_uint8(thresholds
     result = RegionRules(rules)(levels.astype(np.float32) / 255, context(PLAIN, shape=levels.shape[1:]))
     decided = PLAIN.decide(np.rint(result * 255).astype(np.uint8))
     assert np.array_equal(PLAIN.to_regions(decided).astype(bool), wanted)
+
+
+@pytest.mark.parametrize("make, convention", [(blobs, BRATS), (exclusive, PLAIN)])
+@pytest.mark.parametrize("nesting", ["paint", "clip"])
+def test_levels_come_back_as_the_rounded_probabilities_would(make, convention, nesting) -> None:
+    levels = np.rint(make(3) * 255).astype(np.uint8)
+    values = {"threshold": 0.35, "min_component_mm3": 9, "fill_holes": "after"}
+    step = RegionRules(dict.fromkeys(convention.regions, values), nesting)
+    before = levels.copy()
+    found = levels_after([step], levels, context(convention))
+    as_floats = step(levels.astype(np.float32) / 255, context(convention))
+    assert found.dtype == np.uint8 and np.array_equal(levels, before)
+    assert np.array_equal(found, np.rint(as_floats * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("convention", [BRATS, PLAIN])
+@pytest.mark.parametrize("nesting", ["paint", "clip"])
+def test_regions_put_together_as_bits_are_those_of_a_label_map(convention, nesting) -> None:
+    masks = np.random.default_rng(4).random((len(convention.regions), *SHAPE)) > 0.5
+    decided = np.stack(consistent_masks(list(masks), convention, nesting))
+    if nesting == "paint":
+        assert np.array_equal(decided, convention.to_regions(convention.to_labels(masks)).astype(bool))
+    assert np.array_equal(decided, convention.to_regions(convention.to_labels(decided)).astype(bool))
+    bits = consistent_masks([np.packbits(mask) for mask in masks], convention, nesting)
+    for mask, packed in zip(decided, bits, strict=True):
+        assert np.array_equal(np.packbits(mask), packed)
