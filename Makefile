@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint format benchmark benchmark-training clean
+.PHONY: demo test test-slow lint format peers benchmark benchmark-full clean
 
 # Generated studies through all commands, with score tables at the end.
 demo: .venv/.installed
@@ -23,22 +23,30 @@ format: .venv/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Measurements beside other frameworks; needs the real data (AUTOBRATS_REALDATA).
+# Beside other frameworks on the same work, alternately; needs the real data (AUTOBRATS_REALDATA).
 AUTOBRATS_REALDATA ?= ../shared/data
-benchmark: .venv/.installed
-	$(BIN)/python benchmarks/metrics.py $(AUTOBRATS_REALDATA)/real_predictions
-	$(BIN)/python benchmarks/prediction.py
-	$(BIN)/python benchmarks/planning.py $(AUTOBRATS_REALDATA)/Dataset004_Hippocampus
+benchmark: .venv/.installed .venv-peers/.installed
+	$(BIN)/python benchmarks/compare.py --data $(AUTOBRATS_REALDATA)
+
+# Hours: the slow rows and sizes too, how time grows with the cases, and what has no peer.
+benchmark-full: .venv/.installed .venv-peers/.installed
+	$(BIN)/python benchmarks/compare.py --data $(AUTOBRATS_REALDATA) --full
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/limits.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/postprocessing.py $(AUTOBRATS_REALDATA)/brats_full/BraTS2021
-	$(BIN)/python benchmarks/radiomic_features.py $(AUTOBRATS_REALDATA)/brats_full/BraTS2021
-	$(BIN)/python benchmarks/tuning.py $(AUTOBRATS_REALDATA)/brats2020_lesions
 
-# A plain MONAI U-Net beside a fold that was trained: WORKSPACE and MINUTES say which and how long.
-WORKSPACE ?= autobrats_workspace
-MINUTES ?= 10
-benchmark-training: .venv/.installed
-	$(BIN)/python benchmarks/training.py -w $(WORKSPACE) --minutes $(MINUTES)
+# The second environment, for those that autobrats is compared with: the same torch, nnU-Net, MONAI, medpy, pyradiomics.
+peers: .venv-peers/.installed
+
+NNUNET := nnunetv2==2.8.1 dynamic-network-architectures==0.4.4
+PEERS_PIP := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+.venv-peers/.installed: benchmarks/peers.txt constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS_PIP) torch
+	$(PEERS_PIP) --no-deps $(NNUNET)
+	$(PEERS_PIP) -r benchmarks/peers.txt
+	touch $@
 
 # torch comes first and pinned: an unpinned torch may bring gigabytes of another build.
 .venv/.installed: setup.py constraints.txt
