@@ -48,6 +48,7 @@ setup(
         "connected-components-3d>=3.14",
         "edt>=2.4",
         "fill-voids>=2.0",
+        "isal>=1.7",
         "scipy>=1.11",
         "scikit-learn>=1.4",
         "scikit-survival>=0.23",
@@ -78,7 +79,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.6",
-        ]
+        ],
     },
     entry_points={
         "console_scripts": [

@@ -106,7 +106,6 @@ def gpu_memory_gib(device: torch.device) -> float | None:
 
 def machine_facts(folder: Path) -> Machine:
     """What this computer offers; the disk is that of ``folder``, or of its nearest parent that exists."""
-    import psutil
     import torch
 
     folder = Path(folder).absolute()
@@ -118,10 +117,9 @@ def machine_facts(folder: Path) -> Machine:
             gpus.append(Gpu(name=properties.name, memory_gib=round(properties.total_memory / GIB, 2)))
     elif torch.backends.mps.is_available():
         gpus.append(Gpu(name="Apple MPS", memory_gib=round(torch.mps.recommended_max_memory() / GIB, 2)))
-    limits = [limit for limit, _ in _cgroup_memory()]
     return Machine(
         cores=core_count(),
-        ram_gib=round(min([psutil.virtual_memory().total, *limits]) / GIB, 2),
+        ram_gib=round(_ram_bytes() / GIB, 2),
         available_ram_gib=round(available_ram_gib(), 2),
         gpus=gpus,
         free_disk_gib=round(shutil.disk_usage(existing).free / GIB, 2),
@@ -130,6 +128,16 @@ def machine_facts(folder: Path) -> Machine:
         python=platform.python_version(),
         torch=torch.__version__,
     )
+
+
+def machine_marks() -> list[str]:
+    """What tells this machine from others, and a change of it; torch is not needed for it."""
+    drivers = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    # The other lines have what changes from boot to boot, and numbers that are unknown until a card is first used.
+    models = [line for file in drivers for line in _lines(file) if line.startswith("Model")]
+    devices = sorted(map(str, Path("/dev").glob("nvidia[0-9]*")))
+    ram = f"{round(_ram_bytes() / GIB)} GiB"
+    return [platform.node(), _processor_name(), str(core_count()), ram, *devices, *models]
 
 
 @cache
@@ -148,15 +156,18 @@ def available_ram_gib() -> float:
     return max(0, min([psutil.virtual_memory().available, *free])) / GIB
 
 
+def _ram_bytes() -> int:
+    """The memory that this process could have: containers' limits are respected."""
+    import psutil
+
+    return min([psutil.virtual_memory().total, *(limit for limit, _ in _cgroup_memory())])
+
+
 def _cgroup_memory() -> list[tuple[int, int]]:
     """(limit, used without the page cache) in bytes of every control group with a limit above this process."""
     root = Path("/sys/fs/cgroup")
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
     found = []
-    for line in lines:
+    for line in _lines(Path("/proc/self/cgroup")):
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             top, names = root, ("memory.max", "memory.current", "inactive_file")
@@ -188,13 +199,18 @@ def _read_group(folder: Path, limit_name: str, used_name: str, cache_name: str) 
 
 
 def _processor_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a file; none if it cannot be read."""
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
 
 
 class PeakMemory:

@@ -135,6 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from autobrats.planning.generated_files import TRAINED, reason_to_keep
     from autobrats.planning.planned_state import remember_planned
     from autobrats.workspace import Workspace
 
@@ -155,7 +156,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     dataset, faults = _read(arguments, folder)
     _refuse_another_dataset(arguments, folder, dataset)
     workers = default_workers(study_memory_gib(dataset)) if arguments.workers is None else arguments.workers
-    with _importing_beside(*_HEAVY):
+    with _importing_beside(*_HEAVY) if workers else contextlib.nullcontext():
         fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
 
     from autobrats.planning.network_sizes import standard_network
@@ -163,6 +164,9 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     device = choose_device(arguments.device)
     measured = machine_facts(folder.path.parent), measure_standard_step(device, standard_network())
+    # What is kept for trainings is decided anew when they are gone, and so not remembered as what this state leads to.
+    files = (folder.plan_file, folder.splits_file)
+    is_kept = not arguments.overwrite and any(reason_to_keep(folder, file) == TRAINED for file in files)
     own_splits = _own_splits(arguments, folder, dataset)
     n_folds, training_cases = None, None
     if arguments.split is not None:
@@ -174,7 +178,8 @@ def _plan(arguments: argparse.Namespace) -> int:
     splits = own_splits or _write_splits(arguments, folder, dataset, fingerprint, plan)
     if not _preprocess(folder, dataset, plan, workers):
         return 1
-    remember_planned(folder, before)
+    if not is_kept:
+        remember_planned(folder, before)
     _tell_next(arguments, plan, splits)
     return 0
 
@@ -205,11 +210,19 @@ def _is_unchanged(arguments: argparse.Namespace, folder: DatasetFolder, before: 
 
 @contextlib.contextmanager
 def _importing_beside(*modules: str) -> Iterator[None]:
-    """Import modules in a thread while this one waits for its workers."""
-    thread = threading.Thread(target=lambda: [importlib.import_module(module) for module in modules], daemon=True)
+    """Import modules in a thread while this one waits for its workers; who needs one that fails is told there."""
+
+    def import_them() -> None:
+        with contextlib.suppress(ImportError):
+            for module in modules:
+                importlib.import_module(module)
+
+    thread = threading.Thread(target=import_them, daemon=True)
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _tell_unchanged(arguments: argparse.Namespace, folder: DatasetFolder) -> int:

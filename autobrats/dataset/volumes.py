@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import itertools
 import math
 import os
+import re
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from isal import igzip, isal_zlib
 
 from autobrats.dataset.cases import Case, Dataset, ImageFile
 from autobrats.dataset.geometry import Geometry, by_times, geometry_of_file
@@ -28,8 +29,11 @@ ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
 BYTES_A_VOXEL, WORKER_BYTES = 12, 300 * 2**20
 """What reading and preprocessing takes for a voxel of each modality, and what a worker takes without any."""
 
-_UNREADABLE = (
+_ELEMENT_DATA_FILE = re.compile(rb"^ElementDataFile[ \t]*=[ \t]*(.*\S)", re.MULTILINE)
+
+_UNREADABLE: tuple[type[Exception], ...] = (
     *(OSError, EOFError, ValueError, RuntimeError, OverflowError, MemoryError, zlib.error),
+    isal_zlib.IsalError,  # type: ignore[assignment]  # its stub takes the class for an exception
     *(
         nibabel.filebasedimages.ImageFileError,
         nibabel.spatialimages.HeaderDataError,
@@ -42,6 +46,16 @@ def image_suffix(path: Path) -> str | None:
     """The suffix of an image file that can be read, lower case (``.nii.gz``, ``.mha``, ...), else None."""
     name = path.name.lower()
     return next((suffix for suffix in (*NIFTI_SUFFIXES, *ITK_SUFFIXES) if name.endswith(suffix)), None)
+
+
+def files_of(path: Path) -> list[Path]:
+    """An image file, and the one with its voxels if an ``.mhd`` names one that is there."""
+    if image_suffix(path) != ".mhd" or not path.is_file():
+        return [path]
+    with open(path, "rb") as file:
+        named = _ELEMENT_DATA_FILE.search(file.read(1 << 16))
+    voxels = path.parent / os.fsdecode(named[1]) if named else path
+    return [path, voxels] if voxels != path and voxels.is_file() else [path]
 
 
 def image_stem(path: Path) -> str:
@@ -250,7 +264,7 @@ def _volume(image: ImageFile, file: _File, like: Geometry | None) -> Volume:
 
 def _read_ahead(paths: Sequence[Path]) -> Iterator[_File | UserError]:
     """Each file, or what was wrong with it; not more of them are in memory than there are threads, and one."""
-    threads = min(len(paths), int(os.environ.get("OMP_NUM_THREADS") or core_count()))
+    threads = min(len(paths), _most_threads())
     if threads < 2:
         yield from map(_file_or_fault, paths)
         return
@@ -262,6 +276,12 @@ def _read_ahead(paths: Sequence[Path]) -> Iterator[_File | UserError]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _most_threads() -> int:
+    # A list such as "4,1" says how many at every level of nesting.
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) if said.isdecimal() else core_count()
 
 
 def _file_or_fault(path: Path) -> _File | UserError:
@@ -287,7 +307,7 @@ def _read_file(path: Path) -> _File:
 def _read_nifti(path: Path) -> _File:
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)
+        content = igzip.decompress(content)
     if not content:
         raise ValueError("it is empty")
     is_nifti2 = content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")

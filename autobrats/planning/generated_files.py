@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from autobrats.files import read_json, write_json
+from autobrats.files import file_sha256, read_json, write_json
 from autobrats.workspace import DatasetFolder
 
+TRAINED = "trainings were begun with it"
+"""A reason to keep a file that goes away with the runs."""
 _RECORD = ".generated.json"
 
 
@@ -17,7 +18,7 @@ def write_generated(path: Path, content: Any) -> None:
     write_json(path, content)
     record = path.parent / _RECORD
     hashes = read_json(record) if record.is_file() else {}
-    write_json(record, {**hashes, path.name: _hash(path)})
+    write_json(record, {**hashes, path.name: file_sha256(path)})
 
 
 def is_edited(path: Path) -> bool:
@@ -25,7 +26,7 @@ def is_edited(path: Path) -> bool:
     if not path.is_file():
         return False
     record = path.parent / _RECORD
-    return not record.is_file() or read_json(record).get(path.name) != _hash(path)
+    return not record.is_file() or read_json(record).get(path.name) != file_sha256(path)
 
 
 def reason_to_keep(folder: DatasetFolder, file: Path) -> str:
@@ -34,8 +35,4 @@ def reason_to_keep(folder: DatasetFolder, file: Path) -> str:
         return ""
     if is_edited(file):
         return "it was edited"
-    return "trainings were begun with it" if folder.runs.is_dir() and any(folder.runs.iterdir()) else ""
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return TRAINED if folder.runs.is_dir() and any(folder.runs.iterdir()) else ""

@@ -16,15 +16,17 @@ from typing import Any
 from autobrats import __version__
 from autobrats.dataset.reading import find_cases
 from autobrats.dataset.tables import add_tables
-from autobrats.devices import core_count
-from autobrats.files import read_json, write_json
+from autobrats.dataset.volumes import files_of
+from autobrats.devices import machine_marks
+from autobrats.files import file_sha256, read_json, write_json
+from autobrats.planning.recipes import recipes_folder
 from autobrats.workspace import DatasetFolder
 
 _RECORD = ".planned.json"
 
 
 def state_before(source: Path, layout: str | None, options: Mapping[str, Any]) -> str:
-    """Hash of all that a planning depends on: options, machine, versions and the source's files.
+    """Hash of all that a planning depends on: options, machine, versions, recipes and the source's files.
 
     Args:
         source: the folder of studies, or a CSV file.
@@ -35,18 +37,18 @@ def state_before(source: Path, layout: str | None, options: Mapping[str, Any]) -
         UserError: if there are no studies in the source.
     """
     found = find_cases(source, layout)
-    if found.layout != "csv":
-        add_tables(Path(source).resolve(), found.cases)
-    files = [file.path for case in found.cases for file in (*case.images.values(), case.mask) if file is not None]
+    faults = found.faults + (add_tables(Path(source).resolve(), found.cases) if found.layout != "csv" else [])
+    images = [file for case in found.cases for file in (*case.images.values(), case.mask) if file is not None]
     facts = {
         "version": [__version__, importlib.metadata.version("torch")],
-        "machine": [core_count(), *sorted(map(str, Path("/dev").glob("nvidia[0-9]*")))],
+        "machine": machine_marks(),
         "visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "options": {name: str(value) for name, value in options.items()},
         "source": [str(Path(source).resolve()), found.layout, found.modalities, str(found.convention)],
         "cases": [case.model_dump(mode="json") for case in found.cases],
-        "faults": [str(fault) for fault in found.faults],
-        "files": [_size_and_time(path) for path in files],
+        "faults": [str(fault) for fault in faults],
+        "files": [_size_and_time(path) for image in images for path in files_of(image.path)],
+        "recipes": {file.name: file_sha256(file) for file in recipes_folder().glob("*.json")},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -64,7 +66,7 @@ def remember_planned(folder: DatasetFolder, before: str) -> None:
 
 def _written(folder: DatasetFolder) -> dict[str, str | None]:
     files = (folder.dataset_file, folder.fingerprint_file, folder.faults_file, folder.plan_file, folder.splits_file)
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None for file in files}
+    return {file.name: file_sha256(file) if file.is_file() else None for file in files}
 
 
 def _size_and_time(path: Path) -> list[int] | None:

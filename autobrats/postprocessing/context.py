@@ -54,11 +54,12 @@ class PostprocessingContext:
 class PostprocessingStep(Protocol):
     """A step: from region probabilities to region probabilities.
 
-    Both are float32 in 0..1, of shape (region, z, y, x) on the network's grid. A step returns a new array, or its input as
-    it is, and never writes into its input. To take a voxel from a region is to set its probability there to 0. A step that
-    reads ``context.slices`` says so by an attribute ``needs_slices = True``; one that does not read ``context.images`` may
-    say so by ``needs_images = False``, and then gets empty ones of the right shape. One that also takes probabilities in uint8,
-    0..255, and gives them back as such, may say so by ``takes_levels = True``: it is spared the way through float32.
+    Both are float32 in 0..1 (or uint8, see ``takes_levels``), of shape (region, z, y, x) on the network's grid. A step returns
+    a new array, or its input as it is, and never writes into its input. To take a voxel from a region is to set its
+    probability there to 0. A step that reads ``context.slices`` says so by an attribute ``needs_slices = True``; one that
+    does not read ``context.images`` may say so by ``needs_images = False``, and then gets empty ones of the right shape. One
+    that also takes probabilities in uint8, 0..255, and gives them back as such, may say so by ``takes_levels = True``: it gets
+    uint8 where every step of the configuration says so, which spares the way through float32, and float32 elsewhere.
     """
 
     def __call__(self, probabilities: np.ndarray, context: PostprocessingContext) -> np.ndarray: ...
@@ -71,7 +72,8 @@ def stages(
 
     Args:
         steps: in the order in which they are taken.
-        probabilities: float32 in 0..1, (region, z, y, x); left as they are.
+        probabilities: float32 in 0..1, or, for steps that all have ``takes_levels``, uint8, 0..255; (region, z, y, x); left
+            as they are.
         context: the study.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from autobrats.dataset.cases import Case, Dataset
 from autobrats.dataset.conventions import Convention
-from autobrats.dataset.volumes import read_mask, read_study
+from autobrats.dataset.volumes import files_of, read_mask, read_study
 from autobrats.errors import UserError
 from autobrats.plan import Plan, Preprocessing
 from autobrats.preprocessing.store import CaseStore
@@ -130,10 +130,11 @@ def fingerprint_of_sources(case: Case, plan: Plan) -> str | None:
     files = {**case.images, **({"mask": case.mask} if case.mask is not None else {})}
     for name, file in files.items():
         try:
-            status = file.path.stat()
+            statuses = [path.stat() for path in files_of(file.path)]
         except OSError:
             return None
-        facts[f"file {name}"] = [str(file.path), file.channel, status.st_size, status.st_mtime_ns]
+        sizes_and_times = [number for status in statuses for number in (status.st_size, status.st_mtime_ns)]
+        facts[f"file {name}"] = [str(file.path), file.channel, *sizes_and_times]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import shutil
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.plan import PatchBatch
-from autobrats.training.step_settings import StepSettings, usual_settings
+from autobrats.training.step_settings import Measured, StepSettings, compiler_exists, usual_settings
 
 MOST_STEPS = 5
 TOLERANCE = 1e-3
-"""Largest difference of the first loss to that of the usual settings, relative to it; 2^4 times as much in bfloat16."""
+"""Largest difference of the first loss, and of its gradient's norm, to those of the usual settings, relative to them; on
+CUDA, with its bfloat16, 2^4 times as much."""
 WORTH_IT = 0.97
 """What is measured on a busy machine is not exact: other settings than the usual ones must be faster than this share."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Timed(NamedTuple):
+    """Seconds of the fastest step but the first; of the first: its seconds, its loss, the norm of its gradient."""
+
+    seconds: float
+    first_s: float
+    loss: float
+    gradient_norm: float
 
 
 class StepProbe:
@@ -57,26 +67,35 @@ class StepProbe:
         self._images = torch.randn(entry.batch_size, channels[0], *size, generator=generator).to(device)
         self._target = (torch.rand(entry.batch_size, channels[1], *size, generator=generator) > 0.9).byte().to(device)
 
-    def measure(self, budget_s: float) -> dict[StepSettings, float]:
+    def measure(self, budget_s: float) -> Measured:
         """Seconds of a step by settings, the usual ones first.
 
-        What raises, gives another loss, or would not pay in the hours that there are is left out. Compiling cannot be
-        interrupted: it may take longer than the budget.
+        What raises, gives another loss or gradient, or would not pay in the hours that there are is left out. Of each, at
+        least two steps are run, and compiling cannot be interrupted: it may take longer than the budget.
         """
         begun = time.perf_counter()
         usual = usual_settings(self.device)
-        with torch.random.fork_rng():
-            seconds, right, _ = self._time(usual, budget_s / 3)
-            found = {usual: seconds}
-            for settings in self._others(usual):
-                left_s = budget_s - (time.perf_counter() - begun)
-                if left_s < 3 * seconds:
-                    break
-                best = min(found, key=lambda known: found[known])
-                if settings.compiled != "no":
-                    settings = settings.model_copy(update={"memory_format": best.memory_format})
-                self._try(settings, left_s / 2, right, found)
-        return found
+        others = self._others(usual)
+        on_cuda, compiles = self.device.type == "cuda", False
+        try:
+            with torch.random.fork_rng(devices=[self.device] if on_cuda else []):
+                right = self._time(usual, budget_s / 3)
+                found = {usual: right.seconds}
+                for settings in others:
+                    left_s = budget_s - (time.perf_counter() - begun)
+                    if left_s < 3 * right.seconds:
+                        return Measured(found, tried_all=False)
+                    if settings.compiled != "no":
+                        compiles = True
+                        best = min(found, key=lambda known: found[known])
+                        settings = settings.model_copy(update={"memory_format": best.memory_format})
+                    self._try(settings, left_s / 2, right, found)
+                return Measured(found, tried_all=True)
+        finally:
+            if compiles:
+                torch.compiler.reset()
+            if on_cuda:
+                torch.cuda.empty_cache()
 
     def _others(self, usual: StepSettings) -> list[StepSettings]:
         is_plain = usual.memory_format == "plain"
@@ -86,9 +105,9 @@ class StepProbe:
             listed += [StepSettings(compiled="reduce-overhead")] if self.device.type == "cuda" else []
         return listed
 
-    def _try(self, settings: StepSettings, limit_s: float, right: float, found: dict[StepSettings, float]) -> None:
+    def _try(self, settings: StepSettings, limit_s: float, right: _Timed, found: dict[StepSettings, float]) -> None:
         try:
-            seconds, loss, first_s = self._time(settings, limit_s)
+            timed = self._time(settings, limit_s)
         except Exception as error:  # whatever a compiler or a driver raises, the training goes on without it
             _log.info(
                 "A step as %s fails (%s).", settings, (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -96,21 +115,23 @@ class StepProbe:
             return
         tolerance = TOLERANCE * (16 if self.device.type == "cuda" else 1)
         best_s = min(found.values())
-        if not abs(loss - right) <= tolerance * max(1.0, abs(right)):
-            _log.info("A step as %s gives the loss %.6g, not %.6g.", settings, loss, right)
-        elif seconds < WORTH_IT * best_s and first_s < self._gain_s(1 - seconds / best_s):
-            found[settings] = seconds
+        if not abs(timed.loss - right.loss) <= tolerance * max(1.0, abs(right.loss)):
+            _log.info("A step as %s gives the loss %.6g, not %.6g.", settings, timed.loss, right.loss)
+        elif not abs(timed.gradient_norm - right.gradient_norm) <= tolerance * right.gradient_norm:
+            norms = timed.gradient_norm, right.gradient_norm
+            _log.info("A step as %s gives a gradient of the norm %.6g, not %.6g.", settings, *norms)
+        elif timed.seconds < WORTH_IT * best_s and timed.first_s < self._gain_s(1 - timed.seconds / best_s):
+            found[settings] = timed.seconds
 
     def _gain_s(self, share: float) -> float:
         """Seconds that a training saves whose steps take this share less time."""
         return float("inf") if self.hours is None else 3600 * self.hours * share
 
-    def _time(self, settings: StepSettings, limit_s: float) -> tuple[float, float, float]:
-        """Seconds of the fastest step but the first, the first one's loss, and its seconds."""
+    def _time(self, settings: StepSettings, limit_s: float) -> _Timed:
         network, criterion = settings.place(copy.deepcopy(self.network)).train(), copy.deepcopy(self.loss)
         forward, images = settings.prepare(network), settings.arrange(self._images)
         times: list[float] = []
-        losses: list[float] = []
+        first: tuple[float, float] | None = None
         begun = time.perf_counter()
         while len(times) < 2 or (len(times) < MOST_STEPS and time.perf_counter() - begun < limit_s):
             torch.manual_seed(0)
@@ -119,18 +140,16 @@ class StepProbe:
                 output = forward(images)
             loss: Tensor = criterion(output, self._target)
             loss.backward()
-            losses.append(loss.item())
+            value = loss.item()
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
+            first = first or (value, _gradient_norm(network))
             network.zero_grad(set_to_none=True)
             times.append(time.perf_counter() - started)
-        return min(times[1:]), losses[0], times[0]
+        assert first is not None
+        return _Timed(min(times[1:]), times[0], *first)
 
 
-def compiler_exists(device: torch.device) -> bool:
-    """Whether torch can compile for a device: C++ for CPUs, Triton for CUDA."""
-    if device.type == "cuda":
-        from torch.utils._triton import has_triton
-
-        return has_triton()
-    return device.type == "cpu" and any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+def _gradient_norm(network: nn.Module) -> float:
+    norms = [torch.linalg.vector_norm(it.grad) for it in network.parameters() if it.grad is not None]
+    return float(torch.linalg.vector_norm(torch.stack(norms)))

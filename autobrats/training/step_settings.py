@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -17,8 +18,8 @@ from autobrats.errors import UserError
 from autobrats.files import read_model, write_json
 from autobrats.training.job import TrainingJob
 
-PROBE_SHARE, PROBE_MOST_S, PROBE_LEAST_S = 0.02, 60.0, 20.0
-"""Of a fold's time that choosing may take, the most, and what is too little to choose in."""
+PROBE_SHARE, PROBE_MOST_S, PROBE_LEAST_S = 0.02, 600.0, 20.0
+"""Of a fold's time that choosing may take, the most (large steps take minutes), and what is too little to choose in."""
 PROBE_LEAST_STEPS = 5000
 """Of a training whose length is given in steps, from which on something is measured."""
 COMPILE_LEAST_HOURS = 1.0
@@ -59,14 +60,27 @@ class StepSettings(BaseModel):
         return self.memory_format + ("" if self.compiled == "no" else f", compiled ({self.compiled})")
 
 
+class Measured(NamedTuple):
+    """Seconds of a step by settings, at least one; and whether there was time to try all that could be."""
+
+    seconds: dict[StepSettings, float]
+    tried_all: bool
+
+
 class StepChoice(BaseModel):
-    """A choice, what it was made for, and what was measured (seconds of a step)."""
+    """A choice, what it was made for, what was measured (seconds of a step), and whether there was time for more.
+
+    Attributes:
+        budget_s: that measuring had.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     key: dict[str, str]
     chosen: StepSettings
     seconds: dict[str, float]
+    budget_s: float = 0.0
+    tried_all: bool = True
 
 
 def usual_settings(device: torch.device) -> StepSettings:
@@ -91,27 +105,54 @@ def may_compile(job: TrainingJob) -> bool:
     return is_long and len(job.configuration.pool) == 1
 
 
-def settings_of(job: TrainingJob, measure: Callable[[float], dict[StepSettings, float]]) -> StepSettings:
+def compiler_exists(device: torch.device) -> bool:
+    """Whether torch can compile for a device: C++ for CPUs, Triton for CUDA."""
+    if device.type == "cuda":
+        from torch.utils._triton import has_triton
+
+        return has_triton()
+    return device.type == "cpu" and any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+
+
+def settings_of(job: TrainingJob, measure: Callable[[float], Measured]) -> StepSettings:
     """The settings of a run: those that it was begun with; else those that this machine has chosen before; else measured.
+
+    A choice that was measured in less than half of the time that there is now, and not to its end, is made again.
 
     Args:
         job: whose run directory and workspace keep the choice.
-        measure: gives the seconds of a step by settings, at least one, within so many seconds.
+        measure: gives the seconds of a step by settings within so many seconds.
     """
     if job.run.step_file.is_file():
-        return read_model(job.run.step_file, StepChoice).chosen
+        return _begun_with(job, read_model(job.run.step_file, StepChoice))
     budget_s = probe_budget_s(job)
     if not budget_s or job.run.checkpoint_file.is_file():
         return usual_settings(job.device)
     key = _key(job)
     choice = _cached(file := _cache_file(job, key), key)
-    if choice is None:
-        seconds = measure(budget_s)
+    if choice is None or (not choice.tried_all and budget_s >= 2 * choice.budget_s):
+        _log.info("%s: measuring how a training step is fastest, at most about %.0f s.", job.title, budget_s)
+        seconds, tried_all = measure(budget_s)
         chosen = min(seconds, key=lambda settings: seconds[settings])
-        choice = StepChoice(key=key, chosen=chosen, seconds={str(s): round(t, 4) for s, t in seconds.items()})
+        told = {str(settings): round(value, 4) for settings, value in seconds.items()}
+        choice = StepChoice(key=key, chosen=chosen, seconds=told, budget_s=round(budget_s, 1), tried_all=tried_all)
         write_json(file, choice)
     _log.info("%s: a step is fastest as %s (%s).", job.title, choice.chosen, _in_words(choice.seconds))
     write_json(job.run.step_file, choice)
+    return choice.chosen
+
+
+def _begun_with(job: TrainingJob, choice: StepChoice) -> StepSettings:
+    """A run's settings as far as they can be used here: it may have been begun on another machine."""
+    device = describe_device(job.device)
+    if choice.key.get("device") != device:
+        usual = usual_settings(job.device)
+        _log.info("%s was begun on another device than %s; its steps are run as %s now.", job.title, device, usual)
+        return usual
+    if choice.chosen.compiled != "no" and not compiler_exists(job.device):
+        plain = StepSettings(memory_format=choice.chosen.memory_format)
+        _log.info("%s was begun %s; there is no compiler now: %s.", job.title, choice.chosen, plain)
+        return plain
     return choice.chosen
 
 
@@ -125,7 +166,9 @@ def _key(job: TrainingJob) -> dict[str, str]:
         "device": describe_device(job.device),
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
+        "mixed_precision": str(configuration.training.mixed_precision),
         "may_compile": str(may_compile(job)),
+        "compiler": str(compiler_exists(job.device)),
     }
 
 

@@ -34,7 +34,7 @@ from autobrats.training.kept_memory import memory_is_kept
 from autobrats.training.pretrained import take_weights, write_matches
 from autobrats.training.schedules import Schedule
 from autobrats.training.step_probe import StepProbe
-from autobrats.training.step_settings import StepSettings, may_compile, settings_of, usual_settings
+from autobrats.training.step_settings import Measured, StepSettings, may_compile, settings_of, usual_settings
 from autobrats.training.stopping import NotANumberGuard, StopOnSignal
 from autobrats.training.validation import ValidationEstimate
 
@@ -55,6 +55,8 @@ class Trainer:
         record: the record of the epoch under way.
         stop_reason: set to ask the trainer to stop after the step under way.
         ended_in_order: whether the last step was completed, nothing having been raised.
+        settings: how steps are run; see :meth:`use_settings`.
+        forward: runs the network as the settings say, from images arranged by them; shares the network's weights.
         training_cases: names of the cases that batches are drawn from; see :meth:`use_cases`.
         scheduled_share: the share of the steps over which the schedule runs; after it, the rate is ``later_rate`` times the
             peak. A hook that fine-tunes changes both.
@@ -170,7 +172,7 @@ class Trainer:
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
-    def measure_settings(self, budget_s: float) -> dict[StepSettings, float]:
+    def measure_settings(self, budget_s: float) -> Measured:
         """Seconds of a step on random data by settings, within so many seconds."""
         configuration = self.configuration
         names = channel_names(configuration.output, self.job.plan.convention)

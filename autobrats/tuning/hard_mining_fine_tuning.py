@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from torch import nn
 
 from autobrats import registry
 from autobrats.errors import UserError
-from autobrats.files import read_json, read_model, write_json
+from autobrats.files import file_sha256, read_json, read_model, write_json
 from autobrats.plan import Configuration
 from autobrats.training.averaging import AveragedNetwork
 from autobrats.training.checkpoints import load_tensors
@@ -64,7 +63,7 @@ class FoldTuning:
         self.job, self.folder = job, folder
         weights = job.run.weights_file
         self._tensors = load_tensors(weights)[0]
-        self.weights_sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.weights_sha256 = file_sha256(weights)
         self.iterations: int = read_json(job.run.finished_file)["iterations"]
 
     @property

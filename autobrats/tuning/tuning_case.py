@@ -92,7 +92,8 @@ class TuningCase:
         region = self._regions.get(key)
         if region is None:
             mask = components.kept(stays) if components and chosen else self._prepared(choice, place, cut)
-            region = self._keep(key, rule.filled_after(mask))
+            # Preparing it may have kept just this region.
+            region = self._regions.get(key) or self._keep(key, rule.filled_after(mask))
         return _absent(region) if rule.takes_for_absent(region.voxels, self._voxel_mm3) else region
 
     def _components_of(self, choice: PostprocessingChoice, place: int, cut: Hashable) -> Components:
@@ -178,6 +179,8 @@ class _Recent(Generic[Kept]):
         return found[0]
 
     def put(self, key: Hashable, thing: Kept, nbytes: int) -> None:
+        if key in self._kept:
+            self._left += self._kept.pop(key)[1]
         self._kept[key] = (thing, nbytes)
         self._left -= nbytes
         while self._left < 0 and len(self._kept) > 1:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from autobrats.commands.plan import _name_of, _stratum, main
+from autobrats.commands.plan import _importing_beside, _name_of, _stratum, main
 from autobrats.files import read_json, read_model, write_json
 from autobrats.plan import Plan
-from autobrats.planning import network_search, speed
+from autobrats.planning import network_search, planned_state, speed
 from autobrats.preprocessing import dataset as preprocessing
 
 SHAPE = (24, 22, 20)
@@ -108,6 +110,31 @@ def test_a_changed_file_or_option_is_noticed(studies, workspace, capsys) -> None
     assert "Nothing changed" not in capsys.readouterr().out
 
 
+def test_what_a_planning_depends_on_is_in_its_state(studies, tmp_path, monkeypatch) -> None:
+    def state() -> str:
+        return planned_state.state_before(studies, None, {})
+
+    states = [state()]
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    states.append(state())
+    (tmp_path / "recipes").mkdir()
+    monkeypatch.setattr(planned_state, "recipes_folder", lambda: tmp_path / "recipes")
+    states.append(state())
+    (tmp_path / "recipes" / "mine.json").write_text("{}")
+    states.append(state())
+    (studies / "cases.csv").write_text("case,age\nnobody,50\n")
+    states.append(state())
+    assert len(set(states)) == 5 and state() == states[-1]
+
+
+def test_a_failing_import_beside_is_left_to_who_needs_it() -> None:
+    with _importing_beside("no.such.module"):
+        pass
+    with pytest.raises(ZeroDivisionError), _importing_beside("json"):
+        raise ZeroDivisionError
+    assert not [thread for thread in threading.enumerate() if "import_them" in thread.name]
+
+
 def test_an_edited_plan_is_honoured_until_overwritten(studies, workspace, capsys) -> None:
     assert plan_it(studies) == 0
     file = workspace / "glioma" / "plan.json"
@@ -150,9 +177,22 @@ def test_a_plan_that_was_trained_with_is_kept(studies, workspace, capsys) -> Non
     folder = workspace / "glioma"
     (folder / "runs" / "3d_fullres" / "fold_0").mkdir(parents=True)
     before = [(folder / name).read_text() for name in ("plan.json", "splits.json")]
+    for _ in range(2):
+        assert plan_it(studies, "--seed", "5") == 0
+        told = capsys.readouterr().out
+        assert "because trainings were begun with it" in told and "Nothing changed" not in told
+        assert [(folder / name).read_text() for name in ("plan.json", "splits.json")] == before
+    shutil.rmtree(folder / "runs")
     assert plan_it(studies, "--seed", "5") == 0
-    assert "because trainings were begun with it" in capsys.readouterr().out
-    assert [(folder / name).read_text() for name in ("plan.json", "splits.json")] == before
+    assert "is kept as it is" not in capsys.readouterr().out
+    assert read_model(folder / "plan.json", Plan).seed == 5
+    assert plan_it(studies, "--seed", "5") == 0
+    assert "Nothing changed" in capsys.readouterr().out
+
+
+def test_cases_that_are_added_to_a_trained_dataset_are_in_no_fold(studies, workspace, capsys) -> None:
+    assert plan_it(studies) == 0
+    (workspace / "glioma" / "runs" / "3d_fullres" / "fold_0").mkdir(parents=True)
     write_study(studies, "BraTS2021_00009", 9)
     assert plan_it(studies) == 0
     assert "In no fold, and so only in fold 'all': 1 case, the first is BraTS2021_00009." in capsys.readouterr().out

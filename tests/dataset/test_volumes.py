@@ -11,7 +11,7 @@ import pytest
 import SimpleITK
 
 from autobrats.dataset.cases import Case, ImageFile
-from autobrats.dataset.volumes import read_mask, read_study, read_volume
+from autobrats.dataset.volumes import files_of, read_mask, read_study, read_volume
 from autobrats.dataset.writing import write_mask
 from autobrats.errors import UserError
 
@@ -102,10 +102,11 @@ def test_truncated_files_are_named(tmp_path, write_image, suffix, part):
         read_study(case_of(t1n=path), ["t1n"])
 
 
-def test_a_flipped_bit_is_found(tmp_path, write_image):
+@pytest.mark.parametrize("place", [-2, -6, 2, 10, 60])
+def test_a_flipped_bit_is_found(tmp_path, write_image, place):
     path = write_image(tmp_path / "a.nii.gz")
     content = bytearray(path.read_bytes())
-    content[-6] ^= 1
+    content[place] ^= 3
     path.write_bytes(bytes(content))
     with pytest.raises(UserError, match="damaged"):
         read_volume(ImageFile(path=path))
@@ -211,6 +212,15 @@ def test_what_is_no_image_at_all(tmp_path):
         read_volume(ImageFile(path=tmp_path / "a.nii.gz"))
 
 
+def test_the_file_with_the_voxels_is_known(tmp_path, write_image):
+    path = write_image(tmp_path / "a.mhd")
+    header = path.read_text()
+    raw = tmp_path / header.partition("ElementDataFile = ")[2].strip()
+    assert raw.is_file() and files_of(path) == [path, raw]
+    path.write_text(header.replace(raw.name, "LOCAL"))
+    assert files_of(path) == [path] and files_of(raw) == [raw]
+
+
 def test_reading_in_threads_gives_the_same_study(tmp_path, write_image, monkeypatch):
     random = np.random.default_rng(3)
     modalities = ["t1n", "t1c", "t2w", "t2f"]
@@ -223,7 +233,9 @@ def test_reading_in_threads_gives_the_same_study(tmp_path, write_image, monkeypa
     case = Case(name="a", patient="a", images=images)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     alone = read_study(case, modalities)
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
+    np.testing.assert_array_equal(read_study(case, modalities).images, alone.images)
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
     np.testing.assert_array_equal(read_study(case, modalities).images, alone.images)
     (tmp_path / "t1c.nii.gz").unlink()
     with pytest.raises(UserError, match=r"Case a: .*t1c\.nii\.gz does not exist"):

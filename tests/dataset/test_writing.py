@@ -65,6 +65,16 @@ def test_a_mask_of_an_mha_study_can_be_written_as_nifti(tmp_path, write_image):
     assert mask_suffix(geometry) == ".mha"
 
 
+def test_the_same_mask_is_the_same_file(tmp_path, write_image):
+    geometry = read_volume(ImageFile(path=write_image(tmp_path / "a.nii.gz"))).geometry
+    labels = np.random.default_rng(0).integers(0, 5, geometry.shape).astype(np.uint8)
+    for name in ("m.nii.gz", "n.nii.gz"):
+        write_mask(tmp_path / name, labels, geometry)
+    content = (tmp_path / "m.nii.gz").read_bytes()
+    assert content == (tmp_path / "n.nii.gz").read_bytes()
+    assert content[:8] == b"\x1f\x8b\x08" + bytes(5)  # neither a name nor a time
+
+
 def test_the_scale_of_the_reference_does_not_reach_the_mask(tmp_path, write_image):
     path = write_image(tmp_path / "a.nii")
     content = bytearray(path.read_bytes())

@@ -95,6 +95,22 @@ def test_a_case_without_any_tumour() -> None:
     assert fast.scores(removed).tolist() == [[1.0, 0.0]] * 3
 
 
+@pytest.mark.parametrize("make, convention, variants", [(brats_case, BRATS, ["crf"]), (plain_case, PLAIN, [])])
+def test_what_is_kept_is_counted(make, convention, variants) -> None:
+    case, space, random = make(2), SearchSpace(convention, variants), np.random.default_rng(2)
+    fast = TuningCase(case.variants, case.reference, convention, SPACING_MM, kept_bytes=60_000)
+    for _ in range(50):
+        fast.scores(space.choice(random_params(space, random)))
+    for recent in (fast._components, fast._regions):
+        assert len(recent._kept) > 1
+        assert recent._left + sum(nbytes for _, nbytes in recent._kept.values()) == 30_000
+    recent = fast._regions
+    key, (kept, nbytes) = next(iter(recent._kept.items()))
+    left = recent._left
+    recent.put(key, kept, nbytes)
+    assert recent._left == left
+
+
 def test_a_small_memory_changes_nothing() -> None:
     case, space, random = brats_case(1), SearchSpace(BRATS, ["crf"]), np.random.default_rng(1)
     generous, forgetful = (
