@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _quantise(arguments: argparse.Namespace) -> int:
     from autobrats.dataset.cases import Dataset
     from autobrats.ensembling.int8_check import check_int8
+    from autobrats.errors import UserError
     from autobrats.files import read_model
     from autobrats.inference.int8_file import write_int8
     from autobrats.inference.model_folder import read_model_folder
@@ -66,6 +67,11 @@ def _quantise(arguments: argparse.Namespace) -> int:
 
     model = read_model_folder(chosen_model(arguments))
     folder = Workspace.locate(arguments.workspace).dataset(arguments.dataset)
+    if model.best_config.dataset != folder.name:
+        raise UserError(
+            f"The model {model.path} was trained on the dataset {model.best_config.dataset}, not on {folder.name}; "
+            "say which dataset with -d, or run this where its cases are."
+        )
     dataset = read_model(folder.dataset_file, Dataset)
     splits = read_splits(folder.splits_file, {case.name: case.patient for case in dataset.cases})
     with ProgressBar("predicting") as on_prediction:

@@ -110,6 +110,8 @@ def _compare(
             dice.append(region_dice(prediction.labels, reference, convention))
             count()
         pairs.append(_Pair(case.patient, (dice[0], dice[1]), (seconds[0], seconds[1])))
+    if rounded.fell_back:
+        raise UserError("This network does not compute in 8 bits on this machine (the reason stands above).")
     return pairs
 
 
@@ -145,6 +147,11 @@ def _fold(member: Member, splits: Splits) -> Fold:
         raise UserError(
             f"{member.configuration} was trained on all cases: none is held back to check 8 bits on; "
             "choose a model of folds with autobrats_find_best_config."
+        )
+    if member.fold >= len(splits.folds):
+        raise UserError(
+            f"{member.configuration} was trained on fold {member.fold}, which the dataset's splits do not have: they were "
+            "made anew since; train and choose a model again."
         )
     return splits.folds[member.fold]
 

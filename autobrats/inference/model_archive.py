@@ -22,7 +22,7 @@ from autobrats import registry
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import read_metrics
 from autobrats.files import atomic_path, read_model
-from autobrats.inference.int8_file import INT8
+from autobrats.inference.int8_file import INT8, Int8
 from autobrats.inference.model_folder import (
     BEST_CONFIG,
     METRICS,
@@ -304,6 +304,8 @@ def _check_json_files(folder: Path, names: set[str]) -> None:
         raise UserError(f"{folder / strange[0]} does not belong to this model: {BEST_CONFIG} does not name it.")
     if METRICS in names:
         read_metrics(folder / METRICS)
+    if INT8 in names:
+        read_model(folder / INT8, Int8)
 
 
 def _check_parts(best_config: BestConfig, plan: Plan) -> None:

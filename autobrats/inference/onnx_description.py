@@ -41,7 +41,8 @@ def describe(model: ModelFolder, networks: dict[str, list[dict[str, Any]]], divi
             "4. Normalise each modality over its foreground voxels as 'normalisation' says; outside them it is 0.",
             "5. Resample to 'spacing_mm', see 'resampling'.",
             "6. For every configuration: take its 'channels' in order, and change 'intensities' as it says.",
-            "7. Predict overlapping windows with every network and mirroring, see 'window' and 'mirroring'; average.",
+            "7. Predict overlapping windows with every network and mirroring, and average them, see 'window', 'mirroring' and "
+            "'average'.",
             "8. Take the 'postprocessing' of the configuration.",
             "9. Combine the configurations, see 'combination'; resample the probabilities linearly to the grid of step 3, and "
             "put them into the volume of step 1, which is 0 elsewhere. Values are rounded to 1/255.",
@@ -113,13 +114,19 @@ def _describe_configuration(
             "starts": "Along each axis: step = floor(window * (1 - overlap)), count = ceil((size - window) / step) + 1, start "
             "i = round((size - window) * i / (count - 1)), halves to the even number.",
             "weights": f"Product over the axes of exp(-(o / ({SIGMA:g} * window))^2 / 2), o = voxel - (window - 1) / 2; "
-            f"at least {SMALLEST_WEIGHT:g}. The weighted sum of probabilities is divided by the sum of weights.",
-            "background": "Windows in which every channel is 0 are left out; voxels that no window saw get 0.",
+            f"at least {SMALLEST_WEIGHT:g}. The weighted sum over the windows is divided by the sum of weights.",
+            "background": "Windows in which every channel is 0 are left out; where no window was, all probabilities are 0.",
         },
         "mirroring": {
             "axes": list(inference.mirror_axes),
             "axes_meaning": "0 is z, 1 is y, 2 is x; every combination of them is predicted and mirrored back.",
-            "average": inference.mirror_average,
+        },
+        "average": {
+            "of": inference.mirror_average,
+            "meaning": "In every window, the mean over the mirrorings, which count alike, and over the networks by their "
+            "'weight'; then the mean over the windows by 'weights' of 'window'. probabilities: of 'probabilities', computed "
+            "from the logits of each pass. logits: of the logits; 'probabilities' are computed once, from the mean over "
+            "mirrorings, networks and windows.",
         },
         "postprocessing": [step.model_dump(mode="json") for step in configuration.postprocessing],
     }

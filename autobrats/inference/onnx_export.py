@@ -15,6 +15,7 @@ from autobrats.inference.backends.onnx_network import check_onnx_is_installed, w
 from autobrats.inference.model_folder import Member, ModelFolder, read_model_folder, swapped_in
 from autobrats.inference.network_loading import load_network, logits_of
 from autobrats.inference.onnx_description import describe
+from autobrats.inference.postprocessor import Postprocessor
 from autobrats.networks.building import divisor_of
 
 DESCRIPTION = "preprocessing.json"
@@ -37,8 +38,8 @@ def export_onnx(folder: Path, output: Path, *, replace: bool = False) -> tuple[M
         The model folder, and the largest difference to torch's logits by file (relative to the largest logit, at least 1).
 
     Raises:
-        UserError: if the packages onnx or onnxruntime are missing, the output holds something else, or a network cannot be
-            written so that ONNX Runtime gives torch's logits.
+        UserError: if the packages onnx or onnxruntime are missing, the output holds something else, the postprocessing asks
+            a network for more than logits, or a network cannot be written so that ONNX Runtime gives torch's logits.
     """
     check_onnx_is_installed()
     from autobrats.inference import onnx_check
@@ -57,6 +58,7 @@ def export_onnx(folder: Path, output: Path, *, replace: bool = False) -> tuple[M
         for member in model.best_config.members:
             network = load_network(model, member)
             name = member.configuration
+            _refuse_slices(model, name, network)
             divisors[name] = divisor_of(network)
             said, arrays = _export_network(model, member, network, new)
             networks.setdefault(name, []).append(said)
@@ -81,16 +83,21 @@ def _export_network(
     modalities, divisor = len(configuration.modalities), divisor_of(network)
     least = [2 * side for side in divisor]
     window = list(configuration.inference.patch_size)
-    difference = float("inf")
+    reason = ""
     for sizes, shapes in (
         ("any", [(1, modalities, *least), (2, modalities, least[0], least[1] + divisor[1], least[2])]),
         ("fixed", [(1, modalities, *window)]),
     ):
         random = np.random.default_rng(0)
         inputs = [random.standard_normal(shape, np.float32) for shape in shapes]
-        expected = [logits_of(network, images) for images in inputs]
-        write_onnx(network, torch.from_numpy(inputs[0]), folder / file)
-        difference = _difference(folder / file, inputs, expected)
+        try:
+            expected = [logits_of(network, images) for images in inputs]
+            write_onnx(network, torch.from_numpy(inputs[0]), folder / file)
+            difference = _difference(folder / file, inputs, expected)
+        except Exception as error:  # of the network, its tracing or ONNX Runtime
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            continue
+        reason = f"ONNX Runtime's logits differ from torch's by {difference:.2g} of the largest"
         if difference <= TOLERANCE:
             arrays = {f"{file}/images_{number}": images for number, images in enumerate(inputs)}
             arrays |= {f"{file}/logits_{number}": logits for number, logits in enumerate(expected)}
@@ -104,25 +111,30 @@ def _export_network(
                 "window_sizes": "any multiples" if sizes == "any" else f"{window} only, one at a time",
             }
             return said, arrays
-    raise UserError(
-        f"The network of {name} fold {member.fold} cannot be written as ONNX: ONNX Runtime's logits differ from torch's "
-        f"by {difference:.2g} of the largest."
-    )
+    raise UserError(f"The network of {name} fold {member.fold} cannot be written as ONNX: {reason.rstrip('.')}.")
+
+
+def _refuse_slices(model: ModelFolder, name: str, network: nn.Module) -> None:
+    """UserError if the configuration's postprocessing asks the slice-classification branch, which an ONNX file has not."""
+    steps = model.plan.configurations[name].postprocessing
+    postprocessor = Postprocessor(steps, model.plan.convention, getattr(network, "slice_axis", None))
+    if postprocessor.needs_slices:
+        raise UserError(
+            f"{name} cannot be written as ONNX: its postprocessing ({', '.join(postprocessor.names)}) asks the network's "
+            "slice-classification branch, and the files give logits only; export the model without --onnx."
+        )
 
 
 def _difference(file: Path, inputs: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """The largest relative difference; infinite if the file cannot be run."""
+    """The largest relative difference."""
     from autobrats.inference.backends.onnx_network import INPUT, OUTPUT, onnx_session
     from autobrats.inference.onnx_check import largest_difference
 
-    try:
-        session = onnx_session(file, torch.get_num_threads())
-        return max(
-            largest_difference(session.run([OUTPUT], {INPUT: images})[0], logits)
-            for images, logits in zip(inputs, expected, strict=True)
-        )
-    except Exception:
-        return float("inf")
+    session = onnx_session(file, torch.get_num_threads())
+    return max(
+        largest_difference(session.run([OUTPUT], {INPUT: images})[0], logits)
+        for images, logits in zip(inputs, expected, strict=True)
+    )
 
 
 def _readme(model: ModelFolder, networks: dict[str, list[dict[str, Any]]]) -> str:

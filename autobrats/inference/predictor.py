@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from autobrats import __version__
 from autobrats.dataset.cases import Case
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.geometry import Geometry
@@ -49,6 +50,7 @@ from autobrats.inference.sliding_window import (
     window_size,
 )
 from autobrats.networks.output import channel_names, region_probabilities
+from autobrats.networks.source_code import code_sha256
 from autobrats.plan import Configuration, Plan
 from autobrats.preprocessing.network_input import network_input
 from autobrats.preprocessing.transform import Prepared, in_study_box, preprocess, to_study_box, to_study_grid
@@ -164,6 +166,12 @@ class Predictor:
         """The networks themselves, in the order of the configurations and of their members."""
         return [network.network for ensemble in self._ensembles for network in ensemble.networks]
 
+    @property
+    def fell_back(self) -> bool:
+        """Whether torch computes what was to be computed in 8 bits."""
+        networks = [network for ensemble in self._ensembles for network in ensemble.networks]
+        return any(isinstance(network, Int8Network) and network.failed for network in networks)
+
     def predict(
         self,
         case: Case | str | Path,
@@ -240,6 +248,7 @@ class Predictor:
                 shape,
                 modalities=len(ensemble.configuration.modalities),
                 regions=len(self.regions),
+                channels=self._averaged_channels(ensemble.configuration),
                 window=self._window(ensemble, shape),
                 batch_size=max(self._batch_size(ensemble), self._images_together(ensemble, shape)),
             )
@@ -251,20 +260,15 @@ class Predictor:
         for member in self.model.best_config.members:
             configuration = self.model.plan.configurations[member.configuration]
             network = load_network(self.model, member)
+            architecture = _architecture(network, configuration, self.model.plan)
             if member.configuration not in ensembles:
                 steps, axis = configuration.postprocessing, getattr(network, "slice_axis", None)
                 postprocessor = Postprocessor(steps, self.model.plan.convention, axis)
-                probes = Probes(
-                    cpu_backends(self._backend),
-                    self.model.path / CONVERTED,
-                    _architecture(configuration, self.model.plan),
-                )
+                probes = Probes(cpu_backends(self._backend), self.model.path / CONVERTED, architecture)
                 ensembles[member.configuration] = _Ensemble(configuration, postprocessor, probes)
             ensemble = ensembles[member.configuration]
             needs_slices = ensemble.postprocessor.needs_slices
-            kept = KeptModels(
-                self.model.path / CONVERTED, member.sha256 + _architecture(configuration, self.model.plan)
-            )
+            kept = KeptModels(self.model.path / CONVERTED, member.sha256 + architecture)
             ensemble.networks.append(
                 with_backend(
                     network,
@@ -377,6 +381,12 @@ class Predictor:
     def _mirror_axes(self, configuration: Configuration) -> list[int]:
         return list(configuration.inference.mirror_axes) if self.mirroring else []
 
+    def _averaged_channels(self, configuration: Configuration) -> int:
+        """Of the volume in which windows are added up."""
+        if configuration.inference.mirror_average == "probabilities":
+            return len(self.regions)
+        return len(channel_names(configuration.output, self.model.plan.convention))
+
     def _batch_size(self, ensemble: _Ensemble) -> int:
         return 1 if self.device.type == "cpu" else ensemble.configuration.inference.batch_size
 
@@ -427,8 +437,9 @@ class Predictor:
         return [f"about {needed:.1f} GiB of memory are needed and {free:.1f} GiB are free: it may become slow or fail"]
 
 
-def _architecture(configuration: Configuration, plan: Plan) -> str:
-    """What the speed of a configuration's networks depends on, apart from the window."""
+def _architecture(network: nn.Module, configuration: Configuration, plan: Plan) -> str:
+    """What a configuration's networks compute and how fast, apart from weights and window."""
     part, channels = configuration.network, channel_names(configuration.output, plan.convention)
     sizes = f"{len(configuration.modalities)} to {len(channels)} channels"
-    return f"{part.name}, {json.dumps(part.options, sort_keys=True)}, {sizes}"
+    code = f"code {code_sha256(network)[:20]} of autobrats {__version__}"
+    return f"{part.name}, {json.dumps(part.options, sort_keys=True)}, {sizes}, {code}"

@@ -41,6 +41,8 @@ SMALLEST_WEIGHT = 1e-12
 """Below what the Gaussian has in the corners of a window: a voxel that only a corner covers has a weight to be divided by."""
 VOXELS_TOGETHER = {"cpu": 64**3, "cuda": 128**3, "mps": 96**3}
 """Mirrorings of small windows go through the network in one batch of up to so many voxels."""
+SLICES_TOGETHER = 16
+"""Of averaged logits that become probabilities at a time, which takes memory beside them."""
 
 
 def predict_volume(
@@ -128,8 +130,24 @@ def predict_volume(
         weight = weight[inner]
         total = total[(slice(None), *inner)].div_(weight.clamp(min=torch.finfo(torch.float32).tiny))
         if average == "logits":
-            total = to_probabilities(total[None])[0].masked_fill_(weight == 0, 0)
+            total = _probabilities(total, weight, to_probabilities)
     return VolumePrediction(total, None if votes is None else votes.result(inner[votes.axis], len(total)))
+
+
+def _probabilities(logits: Tensor, weight: Tensor, to_probabilities: Callable[[Tensor], Tensor]) -> Tensor:
+    """Region probabilities of averaged logits, (channel, z, y, x), and 0 where no window was.
+
+    They overwrite the logits if there are as many regions as channels.
+    """
+    result: Tensor | None = None
+    for first in range(0, logits.shape[1], SLICES_TOGETHER):
+        slab = slice(first, first + SLICES_TOGETHER)
+        part = to_probabilities(logits[None, :, slab])[0].masked_fill_(weight[slab] == 0, 0)
+        if result is None:
+            result = logits if len(part) == len(logits) else logits.new_empty((len(part), *logits.shape[1:]))
+        result[:, slab] = part
+    assert result is not None
+    return result
 
 
 def common_divisor(networks: Sequence[Forward]) -> Size:
@@ -186,6 +204,7 @@ def estimate_memory_gib(
     modalities: int,
     regions: int,
     window: Size,
+    channels: int | None = None,
     batch_size: int = 1,
 ) -> float:
     """The peak that predicting a volume of ``shape`` (z, y, x) on the network's grid adds to the process.
@@ -193,9 +212,12 @@ def estimate_memory_gib(
     Volumes: the images, the sum, its weight and the result. Network: twice the largest set of three neighbouring
     layers (input, output and workspace of a convolution) and what skip connections keep, found by passing sizes
     without data through the network.
+
+    Args:
+        channels: of the sum, where logits are averaged; by default as many as regions.
     """
     voxels = math.prod(max(s, w) for s, w in zip(shape, window, strict=True))
-    volumes = 4 * voxels * (2 * modalities + 2 * regions + 1)
+    volumes = 4 * voxels * (2 * modalities + (channels or regions) + regions + 1)
     parameters = sum(4 * sum(p.numel() for p in network.parameters()) for network in networks)
     sizes: list[int] = []
 

@@ -19,6 +19,7 @@ from benchmarks.side_by_side.comparison import Row
 ROWS: list[Row] = [
     forward_pass.ROW,
     study.ROW,
+    study.MIRRORED_ROW,
     plan_and_preprocess.ROW,
     preprocess_study.ROW,
     loader.ROW,

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 
 GIB = 1024**3
-SAMPLES_EVERY_S = 0.05
+SAMPLE_SHARE, SHORTEST_WAIT_S = 0.02, 0.05
+"""Sampling takes at most this share of a command's time: asking for the memory of a large process is slow."""
 
 
 def measure_command(
@@ -20,8 +21,8 @@ def measure_command(
 ) -> dict[str, float]:
     """Wall seconds, processor seconds and peak memory of a command.
 
-    ``peak_gib`` is that of all its processes together, sampled every 50 ms; pages that processes share are counted once
-    (PSS) where the system says so.
+    ``peak_gib`` is that of all its processes together, sampled every 50 ms or, for large processes, less often; pages that
+    processes share are counted once (PSS) where the system says so.
 
     Args:
         command: the program and its arguments.
@@ -41,7 +42,7 @@ def measure_command(
         )
         peak, seconds_of = 0, dict[int, float]()
         while process.poll() is None:
-            together = 0
+            together, asked = 0, time.perf_counter()
             for one in (process, *_children(process)):
                 try:
                     together += _bytes(one)
@@ -50,7 +51,7 @@ def measure_command(
                 except psutil.Error:
                     continue
             peak = max(peak, together)
-            time.sleep(SAMPLES_EVERY_S)
+            time.sleep(max(SHORTEST_WAIT_S, (time.perf_counter() - asked) / SAMPLE_SHARE))
         wall = time.perf_counter() - started
         if process.returncode not in exit_codes:
             printed.seek(0)

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from ours_network import brats_network
-from torch import Tensor
+from torch import Tensor, nn
 
 from autobrats.inference.backends import cpu_backends, with_backend
+from autobrats.inference.int8 import ActivationRanges, Range
 from benchmarks.side_by_side.protocol import measured, serve
 
 
@@ -23,12 +24,20 @@ def prepare(options: dict[str, Any]) -> State:
     folder = Path(options["folder"])
     torch.set_num_threads(options["threads"])
     images = torch.from_numpy(np.load(folder / "images.npy"))
-    network = with_backend(brats_network(folder / "weights.pt").eval(), "auto", torch.device("cpu"))
-    state = State(network, images)
+    network = brats_network(folder / "weights.pt").eval()
+    ranges = calibrated(network, images) if options["precision"] == "int8" else None
+    state = State(with_backend(network, "auto", torch.device("cpu"), int8=ranges), images)
     for _ in range(2 * len(cpu_backends("auto")) + 1):  # it times each of them twice, and takes the fastest
         forward(state)
     np.save(folder / "ours.npy", forward(state).numpy())
     return state
+
+
+def calibrated(network: nn.Module, images: Tensor) -> dict[str, Range]:
+    """The ranges of the convolutions' inputs on the patch itself."""
+    with torch.inference_mode(), ActivationRanges(network) as seen:
+        network(images)
+    return seen.mean()
 
 
 def forward(state: State) -> Tensor:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import linecache
 import logging
+import os
 import subprocess
 import sys
 
@@ -19,6 +22,7 @@ from autobrats.inference.backends import (
     Probes,
     TorchNetwork,
     converted_network,
+    library_version,
     openvino_network,
     with_backend,
 )
@@ -28,6 +32,7 @@ from autobrats.inference.backends.probe import Probe
 from autobrats.inference.sliding_window import predict_volume
 from autobrats.networks.building import build_network
 from autobrats.networks.output import NetworkOutput
+from autobrats.networks.source_code import code_sha256
 from autobrats.plan import Preprocessing
 from autobrats.preprocessing.transform import preprocess
 
@@ -64,7 +69,7 @@ def test_openvino_gives_the_logits_of_torch(network):
         for size in (16, 24, 16):
             images = torch.randn(1, 2, size, 16, 16)
             fast, exact = backend(images), network(images).logits
-            assert not backend.converted["openvino"].failed, "this pass must be OpenVINO's"
+            assert not backend.converted["openvino"].failures, "this pass must be OpenVINO's"
             assert torch.allclose(fast, exact, atol=1e-3)
             backend.release()
     assert any(isinstance(module, torch.nn.GroupNorm) for module in network.modules()), "torch's network is as it was"
@@ -77,7 +82,7 @@ def test_a_patch_s_logits_do_not_depend_on_what_came_before():
         first = backend(images)
         backend(torch.randn(1, 2, 16, 16, 16))
         backend.release()
-        assert torch.equal(backend(images), first)
+        assert torch.equal(backend(images), first) and not backend.failures
 
 
 @pytest.mark.parametrize(("streams", "batch"), [(1, 2), (2, 1), (2, 2)])
@@ -86,7 +91,7 @@ def test_batches_and_streams_change_nothing(streams, batch):
     backend, images = OpenVinoNetwork(network), torch.randn(5, 2, 16, 16, 16)
     with torch.inference_mode():
         found = backend.run(images, Arrangement(backend="openvino", streams=streams, batch=batch))
-        assert not backend.failed and torch.allclose(found, network(images).logits, atol=1e-3)
+        assert not backend.failures and torch.allclose(found, network(images).logits, atol=1e-3)
 
 
 def test_onnx_gives_the_logits_of_torch(tmp_path):
@@ -96,7 +101,7 @@ def test_onnx_gives_the_logits_of_torch(tmp_path):
         backend, images = OnnxNetwork(network, kept), torch.randn(3, 2, 8, 12, 8)
         with torch.inference_mode():
             found = backend.run(images, Arrangement(backend="onnx", batch=2))
-            assert not backend.failed and torch.allclose(found, network(images).logits, atol=1e-3)
+            assert not backend.failures and torch.allclose(found, network(images).logits, atol=1e-3)
     assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".json", ".onnx"]
 
 
@@ -127,6 +132,61 @@ def test_torch_goes_on_where_openvino_fails(network, reason, caplog):
     assert len(caplog.records) == 1 and reason in caplog.text
 
 
+def test_a_failure_while_computing_costs_the_arrangement_and_then_the_backend(monkeypatch):
+    monkeypatch.setattr(Probe, "_pays", lambda *_: True)
+    compiled, broken = openvino_network._CompiledByOpenVino, {4}
+    compute = compiled.__call__
+
+    def sometimes(self, images):
+        if len(images) in broken:
+            raise RuntimeError("out of memory")
+        return compute(self, images)
+
+    network, images = _network(), torch.randn(4, 2, 16, 16, 16)
+    probes = Probes(["torch", "openvino"])
+    backend = with_backend(network, "auto", CPU, probes=probes)
+    probe, openvino = probes.of((2, 16, 16, 16), network), backend.converted["openvino"]
+    monkeypatch.setattr(openvino, "_check", lambda *_: 0.0)
+    monkeypatch.setattr(compiled, "__call__", sometimes)
+    with torch.inference_mode():
+        exact = network(images).logits
+        while probe.chosen is None:
+            assert torch.allclose(backend(images), exact, atol=1e-3)
+        assert {arrangement.images for _, arrangement in openvino.failures} == {4} and not openvino.failed
+        broken |= {1, 2}
+        monkeypatch.setattr(probe, "chosen", Arrangement(backend="openvino"))
+        assert torch.allclose(backend(images), exact, atol=1e-3)
+    assert openvino.failed and probe.next(1, 1).backend == "torch"
+
+
+def test_the_version_of_a_library_in_another_package(monkeypatch):
+    def version(name):
+        if name == "onnxruntime":
+            raise library_version.PackageNotFoundError(name)
+        return "1.20"
+
+    monkeypatch.setattr(library_version, "version", version)
+    monkeypatch.setattr(library_version, "packages_distributions", lambda: {"onnxruntime": ["onnxruntime-gpu"]})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert library_version.library_version("onnxruntime") == "onnxruntime-gpu 1.20"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert library_version.library_version("onnxruntime") == "not installed"
+
+
+def test_the_code_of_a_network_is_that_of_all_its_layers(tmp_path, monkeypatch):
+    def code(layer):
+        (tmp_path / "my_layers.py").write_text(f"import torch\nclass Layer(torch.nn.Module):\n    value = {layer}\n")
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        sys.modules.pop("my_layers", None)
+        return code_sha256(torch.nn.Sequential(torch.nn.ReLU(), importlib.import_module("my_layers").Layer()))
+
+    monkeypatch.syspath_prepend(tmp_path)
+    first, without = code(1), code_sha256(torch.nn.ReLU())
+    assert len({first, code(2), without}) == 3 and code(1) == first
+    assert code_sha256(type("Typed", (torch.nn.ReLU,), {"__module__": "nowhere"})()) != first
+
+
 def test_the_choice_of_a_backend(monkeypatch):
     assert isinstance(with_backend(_network(), "torch", CPU), TorchNetwork)
     assert isinstance(with_backend(_network(), "auto", CPU, needs_slices=True), TorchNetwork)
@@ -153,8 +213,11 @@ def test_a_network_is_converted_and_checked_once(tmp_path, conversions):
     network, images = _network(), torch.randn(1, 2, 16, 16, 16)
 
     def logits(folder, weights="a"):
+        backend = OpenVinoNetwork(network, KeptModels(folder, weights))
         with torch.inference_mode():
-            return OpenVinoNetwork(network, KeptModels(folder, weights))(images)
+            result = backend(images)
+        assert not backend.failures
+        return result
 
     folder = tmp_path / "converted"
     first = logits(folder)
@@ -182,6 +245,39 @@ def test_only_some_shapes_are_kept_on_the_disk(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 4 and kept.find("openvino-0", (".xml",)) is None
 
 
+def test_what_a_killed_process_left_is_deleted_after_a_day(tmp_path):
+    kept = KeptModels(tmp_path, "a")
+    for name in (
+        ".converting-old/model.xml",
+        ".converting-new/model.xml",
+        ".1234.tmp.choice.json",
+        "openvino-lost.bin",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+        if "new" not in name:
+            for old in (path, path.parent):
+                os.utime(old, (0, 0))
+    kept.keep("openvino-0", (".bin",), lambda path: path.write_text("model"))
+    kept.keep("openvino-1", (".bin",), lambda path: path.write_text("model"))
+    assert [path.name for path in tmp_path.glob(".*")] == [".converting-new"]
+    assert len(list(tmp_path.iterdir())) == 1 + 2 * 2, "and two models with their records"
+
+
+def test_a_folder_that_cannot_be_entered_is_no_error(tmp_path, monkeypatch):
+    KeptModels(tmp_path, "a").keep("openvino-0", (".xml",), lambda path: path.write_text("model"))
+
+    def denied(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr("pathlib.Path.stat", denied)
+    monkeypatch.setattr("pathlib.Path.open", denied)
+    monkeypatch.setattr("builtins.open", denied)
+    assert KeptModels(tmp_path, "a").find("openvino-0", (".xml",)) is None
+    assert Probe([Arrangement(backend="torch"), Arrangement(backend="onnx")], tmp_path / "choice.json").chosen is None
+
+
 def test_a_second_load_does_not_measure_again(tmp_path, monkeypatch):
     monkeypatch.setattr(Probe, "_pays", lambda *_: True)
     images = torch.randn(2, 24, 24, 24)
@@ -192,12 +288,16 @@ def test_a_second_load_does_not_measure_again(tmp_path, monkeypatch):
         result = predict_volume(
             backend, images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid, mirror_axes=(0, 1, 2)
         )
+        assert not backend.converted["openvino"].failures
         return result.probabilities, probes.of((2, 16, 16, 16), backend.network)
 
     first, probe = predicted()
     assert list(tmp_path.glob("choice-*.json")) and set(probe.candidates) == set(probe.timings)
     second, again = predicted()
-    assert again.chosen is not None and set(again.timings) == set(probe.timings)
+    assert again.chosen == probe.chosen is not None
+    assert {done: set(times) for done, times in again.timings.items()} == {
+        done: {min(times)} for done, times in probe.timings.items()
+    }, "what the first measured, and nothing new"
     plain = predict_volume(
         _network(), images, patch_size=(16, 16, 16), to_probabilities=torch.sigmoid, mirror_axes=(0, 1, 2)
     ).probabilities
@@ -235,13 +335,13 @@ def test_every_backend_predicts_a_real_study_alike(realdata, tmp_path, monkeypat
     network = build_network("residual_encoder_unet", options, 4, 3).eval()
 
     def predicted(backend):
-        return predict_volume(
-            with_backend(network, backend, CPU, kept=KeptModels(tmp_path, "small")),
-            images,
-            patch_size=(32, 32, 32),
-            to_probabilities=torch.sigmoid,
-            mirror_axes=(2,),
+        computing = with_backend(network, backend, CPU, kept=KeptModels(tmp_path, "small"))
+        probabilities = predict_volume(
+            computing, images, patch_size=(32, 32, 32), to_probabilities=torch.sigmoid, mirror_axes=(2,)
         ).probabilities
+        if isinstance(computing, ChosenNetwork):
+            assert not any(converted.failures for converted in computing.converted.values())
+        return probabilities
 
     exact = predicted("torch")
     assert exact.std() > 0.01

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from autobrats.inference.backends import Int8Network
 from autobrats.inference.backends.openvino_network import _convert
 from autobrats.inference.int8 import ActivationRanges, quantise_convolutions, weights_key
 from autobrats.networks.output import NetworkOutput
@@ -69,6 +70,23 @@ def test_convolutions_without_a_range_stay_as_they_are(network, images):
     before = compute(model, images)
     assert quantise_convolutions(model, {"0123456789abcdef": (0.0, 1.0)}) == 0
     np.testing.assert_array_equal(compute(model, images), before)
+
+
+def test_a_network_in_8_bits_says_when_it_is_not(network, images, caplog):
+    with torch.inference_mode(), ActivationRanges(network) as seen:
+        expected = network(images).logits
+    with torch.inference_mode():
+        rounded = Int8Network(network, seen.mean())
+        difference = (rounded(images) - expected).std()
+        assert 0 < difference < 0.03 * expected.std() and not rounded.failed
+
+        unknown = Int8Network(network, {**seen.mean(), "0123456789abcdef": (0.0, 1.0)})
+        assert torch.equal(unknown(images), expected) and unknown.failed
+        assert "2 of its 3 convolutions" in caplog.text
+
+        absurd = Int8Network(network, dict.fromkeys(seen.mean(), (-1000000.0, 1000000.0)))
+        assert torch.equal(absurd(images), expected) and absurd.failed
+        assert "off by" in caplog.text
 
 
 def compute(model: openvino.Model, images: Tensor) -> np.ndarray:

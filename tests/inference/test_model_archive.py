@@ -372,6 +372,10 @@ def test_json_files_must_be_sound(files, receiver, tmp_path):
     refused(_best_config(files, install="pip install evil"), "unknown key 'install'")
     refused(_replaced(files, "metrics.json", b'{"cases": {}}'), "metrics.json: the key 'configuration' is missing")
     refused(_replaced(files, "plan.json", b'{"dataset": "x"}'), "plan.json: the key 'modalities' is missing")
+    hashes = json.loads(files["best_config.json"])["sha256"]
+    int8 = b'{"ranges": {}}'
+    named = _best_config(files, sha256={**hashes, "int8.json": hashlib.sha256(int8).hexdigest()})
+    refused({**named, "int8.json": int8}, "int8.json: the key 'check' is missing")
     refused(_best_config(files, dataset="\x1b]0;owned\x07"), "control characters")
     refused(_best_config(files, expected={"\x1b[2J": 1}), "control characters")
 

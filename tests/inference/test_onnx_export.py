@@ -8,11 +8,15 @@ import sys
 
 import numpy as np
 import pytest
-from bright_model import write_bright_model
+from bright_model import Bright, write_bright_model
 
+from autobrats import registry
 from autobrats.commands.export_model import main
 from autobrats.errors import UserError
+from autobrats.inference.model_folder import read_model_folder
+from autobrats.inference.onnx_description import describe
 from autobrats.inference.onnx_export import export_onnx
+from autobrats.plan import Part
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -62,9 +66,59 @@ def test_everything_outside_the_networks_is_written_down(tmp_path, monkeypatch):
         assert network["sha256_of_weights"] == member.sha256 and network["weight"] == member.weight
 
 
-def test_something_else_is_not_replaced(tmp_path, monkeypatch):
+def test_what_is_averaged_is_written_down(tmp_path, monkeypatch):
+    model = read_model_folder(write_bright_model(tmp_path / "model", monkeypatch))
+    inference = model.plan.configurations["3d_fullres"].inference
+    for average in ("probabilities", "logits"):
+        inference.mirror_average = average
+        said = describe(model, {"3d_fullres": []}, {"3d_fullres": (4, 4, 4)})["configurations"]["3d_fullres"]
+        assert said["average"]["of"] == average and "at least 1e-12" in said["window"]["weights"]
+
+
+class Fixed(Bright):
+    """Takes windows of one size."""
+
+    def forward(self, images):
+        if tuple(images.shape[2:]) != (32, 32, 32):
+            raise ValueError("32 voxels along every side.")
+        return super().forward(images)
+
+
+class Unwritable(Bright):
+    def forward(self, images):
+        raise ValueError("not today.")
+
+
+def test_a_network_of_one_size_is_written_for_that_size(tmp_path, monkeypatch):
+    model = write_bright_model(tmp_path / "model", monkeypatch, folds=(0,))
+    monkeypatch.setitem(registry._OUR_PARTS["network"], "bright", f"{__name__}:Fixed")
+    _, differences = export_onnx(model, tmp_path / "onnx")
+    assert max(differences.values()) < 1e-3
+    said = json.loads((tmp_path / "onnx" / "preprocessing.json").read_text())
+    assert said["configurations"]["3d_fullres"]["networks"][0]["window_sizes"] == "[32, 32, 32] only, one at a time"
+    monkeypatch.setitem(registry._OUR_PARTS["network"], "bright", f"{__name__}:Unwritable")
+    with pytest.raises(UserError, match=r"3d_fullres fold 0 cannot be written as ONNX: not today\.$"):
+        export_onnx(model, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+class Sliced(Bright):
+    slice_axis = "z"
+
+
+def test_what_needs_more_than_logits_is_refused(tmp_path, monkeypatch):
+    model = read_model_folder(write_bright_model(tmp_path / "model", monkeypatch, folds=(0,)))
+    model.plan.configurations["3d_fullres"].postprocessing = [Part(name="slice_gate")]
+    monkeypatch.setitem(registry._OUR_PARTS["network"], "bright", f"{__name__}:Sliced")
+    monkeypatch.setattr("autobrats.inference.onnx_export.read_model_folder", lambda _: model)
+    with pytest.raises(UserError, match=r"its postprocessing \(slice_gate\) asks"):
+        export_onnx(model.path, tmp_path / "onnx")
+
+
+def test_something_else_is_not_replaced(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
     with pytest.raises(UserError, match="not replaced"):
         export_onnx(tmp_path / "model", tmp_path / "mine", replace=True)
     assert main(["--onnx", "--with-cases", "-o", str(tmp_path / "out")]) == 2
+    assert "--with-cases goes with FILE.zip" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def test_of_nearly_equal_ones_the_smallest_is_taken():
 def test_a_choice_is_read_if_it_is_about_the_same_facts(tmp_path):
     file, candidates = tmp_path / "choice.json", [TORCH, PLAIN, STREAMS]
     run(Probe(candidates, file, {"window": "64"}), 8)
-    assert Probe(candidates, file, {"window": "64"}).next(1, 1) == STREAMS
+    assert Probe(candidates, file, {"window": "64"}).next(2, 2) == STREAMS
     assert Probe(candidates, file, {"window": "32"}).chosen is None
     assert Probe([TORCH, PLAIN], file, {"window": "64"}).next(1, 1) == PLAIN, "what has no room is not taken"
     file.write_text('{"chosen": "quick"}')
@@ -76,15 +76,50 @@ def test_a_backend_that_does_not_work_is_left_out():
     probe = Probe([PLAIN, STREAMS])
     run(probe, 8)
     assert probe.chosen == STREAMS
-    probe.drop("openvino", TORCH)
+    probe.drop([PLAIN, STREAMS], TORCH)
     assert probe.next(1, 1) == TORCH and probe.most_images() == 1
+
+
+def test_after_a_failure_nothing_is_written(tmp_path):
+    file = tmp_path / "choice.json"
+    probe = Probe([TORCH, PLAIN, STREAMS, BATCH], file)
+    run(probe, 3)
+    before = file.read_text()
+    probe.drop([STREAMS], TORCH)
+    assert run(probe, 8)[-1] == PLAIN == probe.chosen and file.read_text() == before
+
+
+def test_too_few_images_for_what_was_chosen_are_computed_plainly():
+    probe = Probe([TORCH, PLAIN, STREAMS])
+    run(probe, 8)
+    assert probe.chosen == STREAMS and probe.next(MANY, 2) == STREAMS and probe.next(1, 1) == PLAIN
+
+
+def test_a_choice_among_less_than_everything_is_not_kept(tmp_path):
+    file = tmp_path / "choice.json"
+    probe = Probe([TORCH, PLAIN], file, cut=True)
+    run(probe, 8)
+    written = json.loads(file.read_text())
+    assert probe.chosen == PLAIN and written["chosen"] is None and len(written["timings"]) == 2
+    assert run(Probe([TORCH, PLAIN, STREAMS], file), 3) == [STREAMS, STREAMS, STREAMS], "only what was left out"
+    assert json.loads(file.read_text())["chosen"]["streams"] == 2
+
+
+def test_a_finished_choice_is_not_overwritten_by_an_unfinished_one(tmp_path):
+    file = tmp_path / "choice.json"
+    slow = Probe([TORCH, PLAIN, STREAMS], file)
+    run(Probe([TORCH, PLAIN, STREAMS], file), 8)
+    finished = file.read_text()
+    run(slow, 2)
+    assert file.read_text() == finished
 
 
 @pytest.mark.parametrize(
     ("side", "cores", "room", "expected"),
     [
-        (128, 2, 4, ["torch, 1 x 1", "openvino, 1 x 1", "openvino, 2 x 1"]),
-        (128, 2, 1, ["torch, 1 x 1", "openvino, 1 x 1"]),
+        (128, 2, 9, ["torch, 1 x 1", "openvino, 1 x 1"]),
+        (96, 2, 9, ["torch, 1 x 1", "openvino, 1 x 1", "openvino, 1 x 2", "openvino, 2 x 1"]),
+        (96, 2, 1, ["torch, 1 x 1", "openvino, 1 x 1"]),
         (64, 1, 9, ["torch, 1 x 1", "openvino, 1 x 1", "openvino, 1 x 2", "openvino, 1 x 4"]),
         (32, 2, 2, ["torch, 1 x 8", "openvino, 1 x 1", "openvino, 1 x 2", "openvino, 2 x 1"]),
     ],

@@ -108,6 +108,15 @@ def test_windows_are_averaged_over_logits_too():
     assert not torch.allclose(mean, probabilities_of(network, images, **options), atol=1e-4)
 
 
+def test_averaged_logits_become_fewer_regions_or_as_many():
+    network, images = Blur().eval(), _images(40, 16, 16)
+    options = {"patch_size": (16, 16, 16), "overlap": 0.5, "average": "logits"}
+    logits = probabilities_of(network, images, to_probabilities=_identity, **options)
+    alike = probabilities_of(network, images, to_probabilities=torch.sigmoid, **options)
+    fewer = probabilities_of(network, images, to_probabilities=lambda some: some.softmax(1)[:, 1:], **options)
+    assert torch.equal(alike, logits.sigmoid()) and torch.allclose(fewer, logits.softmax(0)[1:])
+
+
 def test_voxels_of_skipped_windows_are_absent_with_either_average():
     network, images = Blur().eval(), _images(16, 16, 48)
     images[..., 16:] = 0

@@ -12,8 +12,8 @@ CpuBackend = Literal["torch", "openvino", "onnx"]
 Shape = tuple[int, ...]
 """Of one image: (modality, z, y, x)."""
 
-BATCH_VOXELS = 128**3
-"""A batch has at most so many voxels: a window of that size gives every core enough to do by itself."""
+MOST_VOXELS = 128**3
+"""Computed at a time: a larger window gives every core enough to do by itself, and several would only take memory."""
 TORCH_BATCH_VOXELS = 64**3
 """Torch's batches are smaller: it keeps more of the layers in memory."""
 
@@ -60,11 +60,10 @@ def arrangements(
         found.append(Arrangement(backend=backend, batch=plain.get(backend, 1)))
         if backend != "openvino":
             continue
-        batches = [batch for batch in (2, 4) if batch * voxels <= BATCH_VOXELS]
-        more = [(1, batch) for batch in batches] + ([(2, batch) for batch in (1, *batches[:1])] if cores > 1 else [])
+        more = [(1, 2), (1, 4)] + ([(2, 1), (2, 2)] if cores > 1 else [])
         found += [
             Arrangement(backend="openvino", streams=streams, batch=batch)
             for streams, batch in more
-            if fits(streams * batch)
+            if streams * batch * voxels <= MOST_VOXELS and fits(streams * batch)
         ]
     return found

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from autobrats.devices import available_ram_gib, core_count
 from autobrats.inference.backends.arrangements import Arrangement, CpuBackend, Shape, arrangements
 from autobrats.inference.backends.converted_network import ConvertedNetwork
 from autobrats.inference.backends.kept_models import CONVERSION, KeptModels, digest, processor
+from autobrats.inference.backends.library_version import library_version
 from autobrats.inference.backends.onnx_network import OnnxNetwork
 from autobrats.inference.backends.openvino_network import OpenVinoNetwork
 from autobrats.inference.backends.probe import Probe
@@ -33,7 +33,7 @@ class Probes:
     Args:
         backends: to choose from, the one that needs no preparation first.
         folder: where choices are kept, ``MODEL_FOLDER/converted``; None keeps them for this process only.
-        architecture: what tells this architecture, with its channels, from others.
+        architecture: what tells this architecture, with its channels and its code, from others.
     """
 
     def __init__(self, backends: Sequence[CpuBackend], folder: Path | None = None, architecture: str = "") -> None:
@@ -46,10 +46,10 @@ class Probes:
         if shape not in self._probes:
             facts = self._facts(shape)
             file = None if self._folder is None else self._folder / f"choice-{digest(**facts)}.json"
-            fits = partial(_fits, network, shape)
-            self._probes[shape] = Probe(
-                arrangements(self.backends, shape, torch.get_num_threads(), fits), file=file, facts=facts
-            )
+            fits, threads = partial(_fits, network, shape), torch.get_num_threads()
+            candidates = arrangements(self.backends, shape, threads, fits)
+            cut = candidates != arrangements(self.backends, shape, threads, lambda _: True)
+            self._probes[shape] = Probe(candidates, file=file, facts=facts, cut=cut)
         return self._probes[shape]
 
     def _facts(self, shape: Shape) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Probes:
             "backends": ", ".join(self.backends),
             "processor": processor(),
             "cores": f"{core_count()}, of which {torch.get_num_threads()} are used",
-            "versions": ", ".join(f"{name} {_version(name)}" for name in ("torch", "openvino", "onnxruntime")),
+            "versions": ", ".join(f"{name} {library_version(name)}" for name in ("torch", "openvino", "onnxruntime")),
             "conversion": str(CONVERSION),
         }
 
@@ -79,6 +79,7 @@ class ChosenNetwork:
         self._probes = probes
         self._ahead = math.inf
         self._last: Arrangement | None = None
+        self._settled: dict[Shape, Arrangement] = {}
         makers: dict[str, type[ConvertedNetwork]] = {"openvino": OpenVinoNetwork, "onnx": OnnxNetwork}
         self.converted = {
             name: maker(self.network, kept) for name, maker in makers.items() if name in self._probes.backends
@@ -93,6 +94,10 @@ class ChosenNetwork:
             arrangement = probe.next(max(self._ahead, len(images) - done), len(images) - done)
             some = images[done : done + arrangement.images]
             logits = self._timed(probe, some, arrangement)
+            if probe.chosen is not None and probe.chosen != self._settled.get(shape):
+                self._settled[shape] = probe.chosen
+                for network in self.converted.values():
+                    network.forget_others(shape, probe.chosen)
             if logits is None:
                 continue
             parts.append(logits)
@@ -117,12 +122,9 @@ class ChosenNetwork:
             network.release()
 
     def _timed(self, probe: Probe, images: Tensor, arrangement: Arrangement) -> Tensor | None:
-        """The logits, with what they took told to the probe; None if the backend turned out not to work."""
+        """The logits, with what they took told to the probe; None if the arrangement turned out not to work."""
         if arrangement != self._last:  # two arrangements' activations need not be in memory at the same time
             self.release()
-            if probe.chosen is not None:
-                for network in self.converted.values():
-                    network.forget_others(tuple(images.shape[1:]), arrangement)
             self._last = arrangement
         started = time.perf_counter()
         if arrangement.backend == "torch":
@@ -130,14 +132,15 @@ class ChosenNetwork:
             probe.report(arrangement, len(images), time.perf_counter() - started)
             return logits
         converted = self.converted[arrangement.backend]
-        if not converted.prepare(images, arrangement):
-            instead = arrangements(["torch"], tuple(images.shape[1:]), 1, bool)
-            probe.drop(arrangement.backend, instead[0])
-            return None
+        works = converted.prepare(images, arrangement)
         ready = time.perf_counter()
-        logits = converted.run(images, arrangement)
-        probe.report(arrangement, len(images), time.perf_counter() - ready, ready - started)
-        return logits
+        if works and (logits := converted.run(images, arrangement)) is not None:
+            probe.report(arrangement, len(images), time.perf_counter() - ready, ready - started)
+            return logits
+        of_backend = [candidate for candidate in probe.candidates if candidate.backend == arrangement.backend]
+        (instead,) = arrangements(["torch"], tuple(images.shape[1:]), 1, bool)
+        probe.drop(of_backend if converted.failed else [arrangement], instead)
+        return None
 
 
 def _fits(network: nn.Module, shape: Shape, images: int) -> bool:
@@ -147,10 +150,3 @@ def _fits(network: nn.Module, shape: Shape, images: int) -> bool:
         [network], window, modalities=modalities, regions=1, window=(z, y, x), batch_size=images
     )
     return needed <= MEMORY_SHARE * available_ram_gib()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

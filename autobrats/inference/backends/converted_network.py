@@ -36,9 +36,9 @@ class ConvertedNetwork(ABC):
     """A network run by another library, compiled for every input shape and arrangement.
 
     What is compiled is compared with torch on its first patches (further arrangements with one that passed), and that is
-    written down beside the converted model, so that it is done once. If the
-    conversion fails or the logits differ, torch goes on in its place, and the log says so. The logits of a patch do not
-    depend on what was predicted before.
+    written down beside the converted model, so that it is done once. If images cannot be computed one at a time, or their
+    logits differ, torch goes on in its place, and the log says so; another arrangement that fails is not used again. The
+    logits of a patch do not depend on what was predicted before.
 
     Args:
         network: on any device; it is moved to the CPU.
@@ -52,43 +52,64 @@ class ConvertedNetwork(ABC):
         self.network = network.cpu().eval()
         self.divisor: tuple[int, int, int] = getattr(network, "divisor", (1, 1, 1))
         self.kept = kept or KeptModels()
-        self.failed = False
-        """Whether torch goes on in its place."""
+        self.failures: dict[tuple[Shape, Arrangement], str] = {}
+        """What does not work, with the reason."""
+        self._plain = Arrangement(backend=self.backend)
         self._compiled: OrderedDict[tuple[Shape, Arrangement], Compiled] = OrderedDict()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits of images, (batch, modality, z, y, x), in one batch."""
-        return self.run(images, Arrangement(backend=self.backend, batch=len(images)))
+        """Logits of images, (batch, modality, z, y, x): in one batch, one by one if that fails, or by torch."""
+        for arrangement in (Arrangement(backend=self.backend, batch=len(images)), self._plain):
+            logits = self.run(images, arrangement)
+            if logits is not None:
+                return logits
+        return self.network(images).logits
 
-    def run(self, images: Tensor, arrangement: Arrangement) -> Tensor:
-        """Logits of images, (any number, modality, z, y, x), computed in that arrangement."""
+    @property
+    def failed(self) -> bool:
+        """Whether torch goes on in its place."""
+        return any(arrangement == self._plain for _, arrangement in self.failures)
+
+    def run(self, images: Tensor, arrangement: Arrangement) -> Tensor | None:
+        """Logits of images, (any number, modality, z, y, x), computed in that arrangement; None if that does not work."""
         if not self.prepare(images, arrangement):
-            return self.network(images).logits
+            return None
         key = (tuple(images.shape[1:]), arrangement)
         self._compiled.move_to_end(key)
-        return _in_whole_batches(self._compiled[key], images, arrangement.batch)
+        try:
+            return _in_whole_batches(self._compiled[key], images, arrangement.batch)
+        except Exception as error:
+            self._fail(key, error)
+            return None
 
     def prepare(self, images: Tensor, arrangement: Arrangement) -> bool:
         """Compile for images of this shape, with a check on the first of them; whether it works."""
         key = (tuple(images.shape[1:]), arrangement)
-        if self.failed or key in self._compiled:
-            return not self.failed
-        name = self.kept_name(key[0])
+        if self.failed or key in self.failures:
+            return False
+        if key in self._compiled:
+            return True
         try:
+            name = self.kept_name(key[0])
             compiled = self._compile(images[:1], arrangement)
             check = self.check_name(arrangement)
             if not self.kept.is_checked(name, check):
                 self.kept.note_check(name, check, self._check(compiled, images, arrangement))
         except Exception as error:
-            return self._fail((str(error).strip() or type(error).__name__).splitlines()[-1])
+            self._fail(key, error)
+            return False
         self._compiled[key] = compiled
         while len(self._compiled) > COMPILED_KEPT:
             self._compiled.popitem(last=False)
         return True
 
     def forget_others(self, shape: Shape, arrangement: Arrangement) -> None:
-        """Keep nothing that is compiled for images of this shape in other arrangements."""
-        for key in [key for key in self._compiled if key[0] == shape and key[1] != arrangement]:
+        """Keep nothing that is compiled for images of this shape but that arrangement, and its backend's plain one.
+
+        The plain one computes what is left over when fewer images come than the arrangement takes.
+        """
+        spared = (arrangement, Arrangement(backend=arrangement.backend))
+        for key in [key for key in self._compiled if key[0] == shape and key[1] not in spared]:
             del self._compiled[key]
 
     def release(self) -> None:
@@ -104,7 +125,7 @@ class ConvertedNetwork(ABC):
         """The largest difference to torch's logits; ValueError if it is too large."""
         some = images[: arrangement.images]
         fast = _in_whole_batches(compiled, some, arrangement.batch)
-        plain = self._compiled.get((tuple(images.shape[1:]), Arrangement(backend=self.backend)))
+        plain = self._compiled.get((tuple(images.shape[1:]), self._plain))
         if plain is not None:  # it was compared with torch, and is faster
             exact = plain(some)
         else:
@@ -114,11 +135,15 @@ class ConvertedNetwork(ABC):
             raise ValueError(f"its logits differ from torch's by {difference:.2g}")
         return difference
 
-    def _fail(self, reason: str) -> bool:
-        self.failed = True
-        self._compiled.clear()
-        _log.warning("%s cannot run this network (%s); torch does it, more slowly.", self.title, reason)
-        return False
+    def _fail(self, key: tuple[Shape, Arrangement], error: Exception) -> None:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        self.failures[key] = reason
+        if self.failed:
+            self._compiled.clear()
+            _log.warning("%s cannot run this network (%s); torch does it, more slowly.", self.title, reason)
+        else:
+            self._compiled.pop(key, None)
+            _log.info("%s cannot run this network as %s (%s); another arrangement does it.", self.title, key[1], reason)
 
     @abstractmethod
     def kept_name(self, shape: Shape) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from autobrats.inference.backends.arrangements import Arrangement
 from autobrats.inference.backends.converted_network import Compiled
-from autobrats.inference.backends.kept_models import KeptModels
+from autobrats.inference.backends.kept_models import KeptModels, digest
 from autobrats.inference.backends.openvino_network import OpenVinoNetwork
 from autobrats.inference.int8 import Range, quantise_convolutions
 
@@ -34,11 +34,12 @@ class Int8Network(OpenVinoNetwork):
         self._ranges = ranges
 
     def _adapt(self, model: Any) -> None:
-        if not quantise_convolutions(model, self._ranges) and self._ranges:
-            raise ValueError("none of its convolutions is the one whose range is known")
+        rounded = quantise_convolutions(model, self._ranges)
+        if rounded < len(self._ranges) or not rounded:
+            raise ValueError(f"{rounded} of its {len(self._ranges)} convolutions are found in the converted network")
 
     def check_name(self, arrangement: Arrangement) -> str:
-        return f"{super().check_name(arrangement)} in 8 bits"
+        return f"{super().check_name(arrangement)} in 8 bits, ranges {digest(**self._ranges)}"
 
     def _check(self, compiled: Compiled, images: Tensor, arrangement: Arrangement) -> float:
         """Far coarser than in float32: whether masks suffer is what autobrats_quantise checks."""

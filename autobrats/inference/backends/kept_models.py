@@ -6,8 +6,11 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +26,11 @@ CONVERSION = 1
 """Version of how networks are converted: a new one makes everything that was kept be converted again."""
 SHAPES_ON_DISK = 4
 """Converted models of a network that are kept for each backend; the one used longest ago goes first."""
+LEFTOVERS_AFTER_S = 24 * 3600
+"""What a killed process left half-written is deleted when it is so old."""
+
+UNFINISHED = ".converting-"
+"""How the name of a folder begins in which a model is being converted."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +64,7 @@ class KeptModels:
 
     Args:
         folder: ``MODEL_FOLDER/converted``; None keeps nothing.
-        network: what tells this network from others: weights, architecture, channels.
+        network: what tells this network from others: weights, architecture, channels, code.
     """
 
     def __init__(self, folder: Path | None = None, network: str = "") -> None:
@@ -72,10 +80,11 @@ class KeptModels:
         try:
             if any(file_sha256(file) != record.sha256[suffix] for file, suffix in zip(files, suffixes, strict=True)):
                 return None
-            os.utime(self._path(name, ".json"))
         except OSError:
-            pass
-        return files if all(file.is_file() for file in files) else None
+            return None
+        with suppress(OSError):  # the folder of another user can be read, and not written
+            os.utime(self._path(name, ".json"))
+        return files
 
     def keep(self, name: str, suffixes: Sequence[str], write: Callable[[Path], None]) -> list[Path] | None:
         """Keep a converted model, which ``write`` puts at a path with the first suffix; None if there is no room."""
@@ -83,7 +92,8 @@ class KeptModels:
             return None
         try:
             self.folder.mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".", dir=self.folder) as temporary:
+            _sweep(self.folder, suffixes)
+            with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.folder) as temporary:
                 written = Path(temporary) / f"model{suffixes[0]}"
                 write(written)
                 hashes = {suffix: file_sha256(written.with_suffix(suffix)) for suffix in suffixes}
@@ -113,7 +123,7 @@ class KeptModels:
             _log.debug("The check cannot be written down: %s", error)
 
     def _record(self, name: str) -> Conversion | None:
-        if self.folder is None or not self._path(name, ".json").is_file():
+        if self.folder is None:
             return None
         try:
             return read_model(self._path(name, ".json"), Conversion)
@@ -131,3 +141,18 @@ class KeptModels:
         for record in records[:-SHAPES_ON_DISK]:
             for file in self.folder.glob(f"{record.stem}.*"):
                 file.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path, suffixes: Sequence[str]) -> None:
+    """Delete what killed processes left: folders and files that are half-written, and models without a record."""
+    alone = [
+        file for suffix in suffixes for file in folder.glob(f"*{suffix}") if not file.with_suffix(".json").exists()
+    ]
+    for path in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(".*.tmp.*"), *alone]:
+        with suppress(OSError):  # another process sweeps as well
+            if time.time() - path.stat().st_mtime < LEFTOVERS_AFTER_S:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()

@@ -8,7 +8,6 @@ import importlib.util
 import io
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from autobrats.errors import UserError
 from autobrats.inference.backends.arrangements import Arrangement, Shape
 from autobrats.inference.backends.converted_network import Compiled, ConvertedNetwork
 from autobrats.inference.backends.kept_models import CONVERSION, digest
+from autobrats.inference.backends.library_version import library_version
 from autobrats.inference.backends.tracing import Logits, ready_for_tracing
 
 OPSET = 17
@@ -81,7 +81,7 @@ class OnnxNetwork(ConvertedNetwork):
 
     def kept_name(self, shape: Shape) -> str:
         facts = {"shape": list(shape), "conversion": CONVERSION, "opset": OPSET}
-        return f"onnx-{digest(onnxruntime=version('onnxruntime'), torch=torch.__version__, **facts)}"
+        return f"onnx-{digest(onnxruntime=library_version('onnxruntime'), torch=torch.__version__, **facts)}"
 
     def _compile(self, image: Tensor, arrangement: Arrangement) -> Compiled:
         name = self.kept_name(tuple(image.shape[1:]))

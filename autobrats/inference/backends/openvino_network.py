@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from importlib.metadata import version
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from autobrats.inference.backends.arrangements import Arrangement, Shape
 from autobrats.inference.backends.converted_network import Compiled, ConvertedNetwork
 from autobrats.inference.backends.kept_models import CONVERSION, digest
+from autobrats.inference.backends.library_version import library_version
 from autobrats.inference.backends.tracing import Logits, ready_for_tracing, rewritten_for_openvino
 
 SUFFIXES = (".xml", ".bin")
@@ -34,7 +35,7 @@ class OpenVinoNetwork(ConvertedNetwork):
     def kept_name(self, shape: Shape) -> str:
         """By shape: sizes along z, y and x are constants of the converted model, with which it is fastest."""
         facts = {"shape": list(shape), "conversion": CONVERSION}
-        return f"openvino-{digest(openvino=version('openvino'), torch=torch.__version__, **facts)}"
+        return f"openvino-{digest(openvino=library_version('openvino'), torch=torch.__version__, **facts)}"
 
     def _compile(self, image: Tensor, arrangement: Arrangement) -> Compiled:
         openvino = _import_openvino()
@@ -71,13 +72,12 @@ class _CompiledByOpenVino(Compiled):
         given, found = images.numpy(), logits.numpy()
         starts = range(0, len(images), self._batch)
         for first in range(0, len(starts), len(self._requests)):
-            running = list(zip(self._requests, starts[first : first + len(self._requests)], strict=False))
-            for request, start in running:
-                request.set_input_tensor(tensor(given[start : start + self._batch], shared_memory=True))
-                request.set_output_tensor(tensor(found[start : start + self._batch], shared_memory=True))
-                request.start_async()
-            for request, _ in running:
-                request.wait()
+            with ExitStack() as running:  # all are waited for, also if one fails: they write into our memory
+                for request, start in zip(self._requests, starts[first : first + len(self._requests)], strict=False):
+                    request.set_input_tensor(tensor(given[start : start + self._batch], shared_memory=True))
+                    request.set_output_tensor(tensor(found[start : start + self._batch], shared_memory=True))
+                    request.start_async()
+                    running.callback(request.wait)
         return logits
 
     def release(self) -> None:

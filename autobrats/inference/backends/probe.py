@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,7 +47,7 @@ class Choice(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     chosen: Arrangement | None
-    """None while something worth measuring is left."""
+    """None while something worth measuring is left, or was left out for want of memory."""
     timings: list[Timing]
     passes: int = Field(default=0, ge=0)
     """So many images were computed until then: calls with a study each pay for a conversion together."""
@@ -72,24 +72,36 @@ class Probe:
         candidates: in the order in which they are tried.
         file: where the choice is kept; a choice that stands there is taken and nothing is measured.
         facts: of the choice's file.
+        cut: whether memory was too short for other candidates: then timings are kept, and no choice.
     """
 
     def __init__(
-        self, candidates: Sequence[Arrangement], file: Path | None = None, facts: dict[str, str] | None = None
+        self,
+        candidates: Sequence[Arrangement],
+        file: Path | None = None,
+        facts: dict[str, str] | None = None,
+        *,
+        cut: bool = False,
     ) -> None:
         self.candidates = list(candidates)
         self.timings: dict[Arrangement, list[float]] = {}
         self.preparing: dict[str, float] = {}
-        self._file, self._facts, self._passes = file, facts or {}, 0
+        self._file, self._facts, self._cut, self._passes = file, facts or {}, cut, 0
         self.chosen: Arrangement | None = None
         self._read()
         if self.chosen is None and len(self.candidates) == 1:
             self.chosen = self.candidates[0]
 
     def next(self, ahead: float, images: int) -> Arrangement:
-        """What computes the next ``images``, of which ``ahead`` are still to come in all."""
+        """What computes the next ``images``, of which ``ahead`` are still to come in all.
+
+        Images too few for what was chosen are computed plainly: streams without work would leave their cores idle, and
+        batches would be filled with nothing.
+        """
         if self.chosen is not None:
-            return self.chosen
+            few = self.chosen.backend != "torch" and self.chosen.images > images
+            plain = Arrangement(backend=self.chosen.backend)
+            return plain if few and plain in self.candidates else self.chosen
         ready = [a for a in self.candidates if a.images <= images or a.backend == "torch"]
         for candidate in ready:
             if candidate not in self.timings and self._pays(candidate, max(ahead, self._passes)):
@@ -98,7 +110,8 @@ class Probe:
             times = self.timings.get(candidate, [])
             if times and len(times) < REPEATS and min(times) < HOPELESS * self._best():
                 return candidate
-        return fastest(self._all_timings())
+        timings = self._all_timings()
+        return fastest([timing for timing in timings if timing.arrangement in ready] or timings)
 
     def report(self, arrangement: Arrangement, images: int, seconds: float, prepared_in: float | None = None) -> None:
         """Tell what ``images`` took, and what preparing took before."""
@@ -114,11 +127,12 @@ class Probe:
         if len(times).bit_count() == 1 or self.chosen is not None:  # ever more rarely
             self._write()
 
-    def drop(self, backend: str, instead: Arrangement) -> None:
-        """A backend does not work: ``instead`` goes on if nothing else is left. The file is not changed."""
-        self.candidates = [candidate for candidate in self.candidates if candidate.backend != backend] or [instead]
-        self.timings = {done: times for done, times in self.timings.items() if done.backend != backend}
-        if self.chosen is not None and self.chosen.backend == backend:
+    def drop(self, broken: Collection[Arrangement], instead: Arrangement) -> None:
+        """Some candidates do not work: ``instead`` goes on if nothing else is left. From now on nothing is written."""
+        self._file = None
+        self.candidates = [candidate for candidate in self.candidates if candidate not in broken] or [instead]
+        self.timings = {done: times for done, times in self.timings.items() if done not in broken}
+        if self.chosen in broken:
             self.chosen = None
         if len(self.candidates) == 1:
             self.chosen = self.candidates[0]
@@ -148,15 +162,20 @@ class Probe:
     def _all_timings(self) -> list[Timing]:
         return [Timing(arrangement=done, seconds=min(times)) for done, times in self.timings.items()]
 
-    def _read(self) -> None:
-        """Take over what was measured before, as far as it is about the same facts."""
-        if self._file is None or not self._file.is_file():
-            return
+    def _kept(self) -> Choice | None:
+        """What was measured before, if it is about the same facts."""
+        if self._file is None:
+            return None
         try:
             choice = read_model(self._file, Choice)
         except (UserError, OSError):
-            return
-        if choice.facts != self._facts:
+            return None
+        return choice if choice.facts == self._facts else None
+
+    def _read(self) -> None:
+        """Take over what was measured before, as far as there is room for it."""
+        choice = self._kept()
+        if choice is None:
             return
         known = [timing for timing in choice.timings if timing.arrangement in self.candidates]
         self.timings = {timing.arrangement: [timing.seconds] * REPEATS for timing in known}
@@ -167,7 +186,12 @@ class Probe:
     def _write(self) -> None:
         if self._file is None:
             return
-        choice = Choice(chosen=self.chosen, timings=self._all_timings(), passes=self._passes, facts=self._facts)
+        chosen, timings = None if self._cut else self.chosen, self._all_timings()
+        if chosen is None and (kept := self._kept()):
+            if kept.chosen is not None:  # another process finished, or had more memory
+                return
+            timings += [timing for timing in kept.timings if timing.arrangement not in self.timings]
+        choice = Choice(chosen=chosen, timings=timings, passes=self._passes, facts=self._facts)
         try:
             write_json(self._file, choice)
         except OSError as error:
