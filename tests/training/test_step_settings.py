@@ -85,6 +85,7 @@ def test_settings_that_cannot_run_here_are_not_used(
     monkeypatch.setattr(step_settings, "compiler_exists", lambda device: True)
     assert settings_of(job, lambda budget_s: measured) == COMPILED
     monkeypatch.setattr(step_settings, "compiler_exists", lambda device: False)
+    caplog.clear()  # other tests may have turned the log on before
     with caplog.at_level(logging.INFO, "autobrats"):
         assert settings_of(job, lambda budget_s: measured) == LAST
         write_json(job.run.step_file, StepChoice(key={"device": "another"}, chosen=COMPILED, seconds={}))
