@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
     if not arguments.peer.is_file():
-        parser.error(f"{arguments.peer} does not exist; run `make peers`, or say --peer PYTHON.")
+        parser.error(f"{arguments.peer} is no Python interpreter; run `make peers`, or say --peer PYTHON.")
     chosen = [row for row in ROWS if (row.name in arguments.row if arguments.row else row.quick or arguments.full)]
     failed = 0
     for row in chosen:

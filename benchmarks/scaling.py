@@ -28,6 +28,7 @@ from autobrats.phantoms.folder import write_dataset  # noqa: E402
 from autobrats.reporting.tables import print_table  # noqa: E402
 from autobrats.workers import default_workers  # noqa: E402
 from benchmarks.side_by_side.command import measure_command  # noqa: E402
+from benchmarks.side_by_side.page import replace_between  # noqa: E402
 
 DOCUMENTATION = ROOT / "documentation"
 FIGURES, PAGE, PICTURE = (DOCUMENTATION / name for name in ("scaling.json", "benchmarks.md", "images/scaling.png"))
@@ -80,7 +81,7 @@ def main() -> None:
     print_table(HEADINGS, rows(scaling), title=f"phantoms of {arguments.side} voxels a side")
     if arguments.save:
         write_text(FIGURES, scaling.model_dump_json(indent=1) + "\n")
-        update_page(PAGE, markdown(scaling))
+        replace_between(PAGE, BEGIN, END, markdown(scaling))
         draw(scaling, PICTURE)
 
 
@@ -150,15 +151,6 @@ def markdown(scaling: Scaling) -> str:
         f"autobrats_plan took {slowest:.1f} s at most (limit {AGAIN_LIMIT_S:.0f} s).\n\n"
         "![wall seconds and peak memory against the number of cases](images/scaling.png)"
     )
-
-
-def update_page(path: Path, table: str) -> None:
-    """Write the table between the two marks of the page (ValueError if it lacks them)."""
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} needs the lines '{BEGIN}' and '{END}'")
-    write_text(path, f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
 
 
 def draw(scaling: Scaling, path: Path) -> None:

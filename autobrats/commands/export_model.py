@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autobrats.commands.running import add_dataset_arguments, chosen_model, new_parser, run
+from autobrats.commands.running import add_dataset_arguments, add_model_argument, chosen_model, new_parser, run
 from autobrats.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ def new_export_parser() -> argparse.ArgumentParser:
         "Pack a model into one zip file, for autobrats_import on another machine; or write its networks as ONNX.",
         _EPILOG,
     )
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        nargs="?",
-        type=Path,
-        help="model folder (default: the dataset's in the workspace)",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "-o",
         "--output",

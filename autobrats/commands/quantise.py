@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autobrats.commands.running import add_dataset_arguments, chosen_model, count, new_parser, run
+from autobrats.commands.running import add_dataset_arguments, add_model_argument, chosen_model, count, new_parser, run
 
 if TYPE_CHECKING:
     from autobrats.inference.int8_file import Int8Check
@@ -31,13 +30,7 @@ def new_quantise_parser() -> argparse.ArgumentParser:
         "Prepare a model for prediction in 8-bit integers on CPUs, and check on held-back cases that Dice is unchanged.",
         _EPILOG,
     )
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        nargs="?",
-        type=Path,
-        help="model folder (default: the dataset's in the workspace)",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "--cases",
         type=count,

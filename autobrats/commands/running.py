@@ -41,6 +41,17 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """The model folder that a command is about; see :func:`chosen_model`."""
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        type=Path,
+        help="model folder (default: the dataset's in the workspace)",
+    )
+
+
 def run(
     parser: argparse.ArgumentParser,
     command: Callable[[argparse.Namespace], int],

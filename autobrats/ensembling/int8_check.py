@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from autobrats.dataset.cases import Case, Dataset
 from autobrats.dataset.volumes import read_case_mask
-from autobrats.devices import machine_facts
 from autobrats.errors import UserError
 from autobrats.evaluation.overlap import region_dice
 from autobrats.evaluation.summary import bootstrap_interval
+from autobrats.inference.backends.kept_models import processor
 from autobrats.inference.int8 import ActivationRanges, Range
 from autobrats.inference.int8_file import Int8, Int8Check
 from autobrats.inference.model_folder import Member, ModelFolder
@@ -138,7 +137,7 @@ def _summary(pairs: Sequence[_Pair]) -> Int8Check:
         high=high,
         seconds_float32=float(np.median([pair.seconds[0] for pair in pairs])),
         seconds_int8=float(np.median([pair.seconds[1] for pair in pairs])),
-        processor=machine_facts(Path.cwd()).processor,
+        processor=processor(),
     )
 
 

@@ -78,12 +78,11 @@ def quantise_convolutions(model: Any, ranges: Mapping[str, Range]) -> int:
     """
     count = 0
     for node in model.get_ordered_ops():
-        if (
-            node.get_type_name() != "Convolution"
-            or node.input(1).get_source_output().get_node().get_type_name() != "Constant"
-        ):
+        if node.get_type_name() != "Convolution":
             continue
         weights = node.input(1).get_source_output()
+        if weights.get_node().get_type_name() != "Constant":
+            continue
         values = np.asarray(weights.get_node().get_data(), np.float32)
         key = weights_key(values)
         if not _is_wide(values) or key not in ranges:

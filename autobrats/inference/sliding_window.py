@@ -100,6 +100,8 @@ def predict_volume(
     votes = None if slice_axis is None else SliceVotes(slice_dimension(slice_axis) - 2)
     total: Tensor | None = None
     weight = torch.zeros(images.shape[1:], device=images.device)
+    # Over logits, the networks' outputs are taken as they are until all windows are averaged.
+    of_patches = to_probabilities if average == "probabilities" else torch.nn.Identity()
     _expect(networks, len(starts) * len(flips))
     done = 0
     while done < len(starts):
@@ -108,8 +110,6 @@ def predict_volume(
         patches = torch.stack([images[(slice(None), *_slices(start, window))] for start in batch])
         patches = patches.to(device, torch.float32, non_blocking=True)
         with torch.inference_mode():
-            # Over logits, the networks' outputs are taken as they are until all windows are averaged.
-            of_patches = to_probabilities if average == "probabilities" else torch.nn.Identity()
             result, slices = _predict_patches(networks, shares, patches, flips, wanted, of_patches)
             result = result.to(images.device, torch.float32).mul_(importance)
         if total is None:

@@ -14,7 +14,7 @@ from autobrats.dataset.known_conventions import KNOWN
 from autobrats.preprocessing.resampling import resampled_shape
 from autobrats.preprocessing.transform import Placement
 from benchmarks.side_by_side import nnunet_plan
-from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately, column
+from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately
 from benchmarks.side_by_side.side import Side
 
 STUDY = "brats_full/BraTS2021/BraTS2021_00002"
@@ -77,15 +77,14 @@ def _compare(setting: Setting, study: Path, name: str, logits: Logits) -> Compar
         Side(setting.peer, "nnunet_export", theirs) as their_side,
     ):
         our, their = alternately(our_side.repeat, their_side.repeat, setting.repeats)
-    return Comparison(
+    return Comparison.of(
+        our,
+        their,
+        memory="added_gib",
         work=f"export of a 240x240x155 study, three regions, {name}",
         against="nnU-Net",
-        ours=column(our, "seconds"),
-        theirs=column(their, "seconds"),
         goal=3,
         memory_goal=4,
-        our_gib=column(our, "added_gib"),
-        their_gib=column(their, "added_gib"),
         agreement=_agreement(our_mask, their_mask),
         note="from logits in memory to a mask on the study's grid, of which only the largest component of WT stays; memory is "
         "what is added to the logits; ours interpolates probabilities, nnU-Net logits",

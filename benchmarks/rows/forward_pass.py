@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autobrats.devices import core_count
-from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately, column
+from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately
 from benchmarks.side_by_side.side import Side
 
 QUICK_REPEATS = 3
@@ -33,15 +33,14 @@ def _one_size(setting: Setting, side: int, precision: str) -> Comparison:
         agreement = f"largest difference of a logit {np.abs(difference).max():.1e}"
     else:
         agreement = f"standard deviation of the difference of a logit {difference.std():.2g}"
-    return Comparison(
+    return Comparison.of(
+        our,
+        their,
+        memory="peak_gib",
         work=f"forward pass of nnU-Net's BraTS network, {side}^3 patch, CPU"
         + ", 8 bits (a choice)" * (precision == "int8"),
         against="nnU-Net (PyTorch eager)",
-        ours=column(our, "seconds"),
-        theirs=column(their, "seconds"),
         goal=3.5 if precision == "float32" else None,
-        our_gib=column(our, "peak_gib"),
-        their_gib=column(their, "peak_gib"),
         agreement=f"{agreement} (of all logits {expected.std():.2g}, the largest {np.abs(expected).max():.1f})",
     )
 

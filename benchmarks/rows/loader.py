@@ -81,11 +81,12 @@ def _compare(setting: Setting, work: Work) -> Comparison:
         our, their = alternately(ours.repeat, theirs.repeat, setting.repeats)
     z, y, x = work.patch
     deviations = [mean(column(figures, "deviation")) for figures in (our, their)]
-    return Comparison(
+    return Comparison.of(
+        our,
+        their,
+        figure="patches_per_s",
         work=f"augmented patches of {z}x{y}x{x}, {len(work.cases)} cases of {work.source.name}, one core",
         against="nnU-Net's data loader and transforms",
-        ours=column(our, "patches_per_s"),
-        theirs=column(their, "patches_per_s"),
         unit="patches/s",
         goal=2.0,
         agreement=f"standard deviation of the drawn voxels {deviations[0]:.2f} and {deviations[1]:.2f}",

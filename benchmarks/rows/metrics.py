@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import zoom
 
 from autobrats.dataset.known_conventions import KNOWN
-from benchmarks.side_by_side.comparison import Comparison, Figures, Row, Setting, alternately, column
+from benchmarks.side_by_side.comparison import Comparison, Figures, Row, Setting, alternately
 from benchmarks.side_by_side.side import Side
 
 BRATS = KNOWN["brats2017"]
@@ -120,11 +120,11 @@ def _compare(setting: Setting, peer: Peer, name: str, labels: list, regions: lis
         Side(setting.peer, peer.script, theirs | common) as their_side,
     ):
         our, their = alternately(our_side.repeat, their_side.repeat, repeats)
-    return Comparison(
+    return Comparison.of(
+        our,
+        their,
         work=f"Dice, HD95 and NSD of {name}, three regions",
         against=f"{peer.name} ({', '.join(peer.metrics)})",
-        ours=column(our, "seconds"),
-        theirs=column(their, "seconds"),
         goal=peer.goal,
         agreement=_agreement(our[-1], their[-1], peer.metrics),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import blosc2
 
 from benchmarks.side_by_side.command import measure_command
-from benchmarks.side_by_side.comparison import Comparison, Figures, Row, Setting, alternately, column
+from benchmarks.side_by_side.comparison import Comparison, Figures, Row, Setting, alternately
 
 DATASET = "Dataset004_Hippocampus"
 MAX_HOURS = "0.17"
@@ -37,14 +37,13 @@ def run(setting: Setting) -> list[Comparison]:
     expected = _shapes(preprocessed / DATASET / "nnUNetPlans_3d_fullres", "_seg")
     same = sum(shapes.get(name) == shape for name, shape in expected.items())
     return [
-        Comparison(
+        Comparison.of(
+            our,
+            their,
+            memory="peak_gib",
             work=f"plan and preprocess {DATASET}",
             against="nnUNetv2_plan_and_preprocess",
-            ours=column(our, "seconds"),
-            theirs=column(their, "seconds"),
             goal=4.0,
-            our_gib=column(our, "peak_gib"),
-            their_gib=column(their, "peak_gib"),
             memory_goal=2.0,
             agreement=f"{len(shapes)} and {len(expected)} cases stored, {same} of the same shape",
             note="ours also checks every case for faults, and measures a training step to plan its time",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import blosc2
 import numpy as np
 
-from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately, column
+from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately
 from benchmarks.side_by_side.side import Side
 
 STUDY = "brats_full/BraTS2021/BraTS2021_00002"
@@ -27,14 +27,13 @@ def run(setting: Setting) -> list[Comparison]:
         our, their = alternately(ours.repeat, theirs.repeat, setting.repeats)
     stored, expected = (blosc2.open(str(folder / f"{study.name}.b2nd"), mode="r")[:] for folder in folders.values())
     return [
-        Comparison(
+        Comparison.of(
+            our,
+            their,
+            memory="peak_gib",
             work="read, preprocess and store a 240x240x155 study, four modalities and mask",
             against="nnU-Net's DefaultPreprocessor",
-            ours=column(our, "seconds"),
-            theirs=column(their, "seconds"),
             goal=3.0,
-            our_gib=column(our, "peak_gib"),
-            their_gib=column(their, "peak_gib"),
             agreement=_agreement(stored, expected),
         )
     ]

@@ -12,7 +12,7 @@ from autobrats.dataset.reading import read_dataset
 from autobrats.dataset.volumes import read_case_mask, read_study
 from autobrats.survival.radiomics.feature_sets import TUMOUR_PARTS
 from benchmarks.radiomic_features import Pyradiomics, largest_difference
-from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately, column
+from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately
 from benchmarks.side_by_side.side import Side
 
 STUDIES = "brats_full/BraTS2021"
@@ -33,14 +33,13 @@ def _compare(setting: Setting, dataset: Dataset, case: Case) -> Comparison:
     ):
         our, their = alternately(our_side.repeat, their_side.repeat, setting.repeats)
     worst, feature = largest_difference(our[-1]["values"], their[-1]["values"])
-    return Comparison(
+    return Comparison.of(
+        our,
+        their,
+        memory="added_gib",
         work=f"{len(our[-1]['values'])} radiomic features of {case.name}, {voxels} tumour voxels",
         against="pyradiomics",
-        ours=column(our, "seconds"),
-        theirs=column(their, "seconds"),
         goal=5,
-        our_gib=column(our, "added_gib"),
-        their_gib=column(their, "added_gib"),
         agreement=f"largest relative difference: {worst:.1e} ({feature})",
         note="pyradiomics is given normalised images and finished masks, ours makes them too; memory is what is added to the "
         "study",

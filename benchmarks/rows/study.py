@@ -10,7 +10,7 @@ import numpy as np
 
 from autobrats.devices import core_count
 from benchmarks.side_by_side.command import measure_command
-from benchmarks.side_by_side.comparison import Comparison, Figures, Row, Setting, alternately, column
+from benchmarks.side_by_side.comparison import Comparison, Figures, Row, Setting, alternately
 from benchmarks.side_by_side.nnunet_plan import BRATS_LABELS, BRATS_SUFFIX, brats_images
 from benchmarks.side_by_side.side import Side
 
@@ -63,14 +63,13 @@ def _compare(setting: Setting, study: Path, given: Path, mirroring: bool) -> Com
         note = (
             "the first of ours also finds out the fastest backend and converts the network; the model folder keeps both"
         )
-    return Comparison(
+    return Comparison.of(
+        our,
+        their,
+        memory="peak_gib",
         work=f"a 240x240x155 study, four modalities, predicted on CPU, mirroring {'on' if mirroring else 'off'}",
         against="nnUNetv2_predict_from_modelfolder",
-        ours=column(our, "seconds"),
-        theirs=column(their, "seconds"),
         goal=4.0,
-        our_gib=column(our, "peak_gib"),
-        their_gib=column(their, "peak_gib"),
         memory_goal=2.0,
         agreement="Dice of the two masks: " + _dices(*masks),
         note=note,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autobrats.devices import core_count
-from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately, column
+from benchmarks.side_by_side.comparison import Comparison, Row, Setting, alternately
 from benchmarks.side_by_side.side import Side
 
 BATCH, QUICK_REPEATS = 2, 3
@@ -24,14 +24,13 @@ def _one_size(setting: Setting, side: int) -> Comparison:
     with Side(setting.peer, "nnunet_step", options) as theirs, Side(setting.ours, "ours_step", options) as ours:
         our, their = alternately(ours.repeat, theirs.repeat, repeats)
     logits, expected = np.load(folder / "ours.npy"), np.load(folder / "theirs.npy")
-    return Comparison(
+    return Comparison.of(
+        our,
+        their,
+        memory="peak_gib",
         work=f"training step of nnU-Net's BraTS network, batch {BATCH} of {side}^3, CPU",
         against="nnUNetTrainer.train_step",
-        ours=column(our, "seconds"),
-        theirs=column(their, "seconds"),
         goal=1.5,
-        our_gib=column(our, "peak_gib"),
-        their_gib=column(their, "peak_gib"),
         agreement=f"before the first step, the largest difference of a logit {np.abs(logits - expected).max():.1e}; "
         f"its loss {our[0]['first_loss']:.4f} and {1 + their[0]['first_loss']:.4f}",
         note=f"autobrats chose the settings '{our[0]['settings']}'. 1 is added to nnU-Net's loss, which takes Dice away where "

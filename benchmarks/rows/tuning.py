@@ -24,11 +24,11 @@ def run(setting: Setting) -> list[Comparison]:
     ):
         our, their = alternately(our_side.repeat, their_side.repeat, setting.repeats)
     return [
-        Comparison(
+        Comparison.of(
+            our,
+            their,
             work=f"{TRIALS[size]} trials of postprocessing over {len(names)} lesions",
             against="the same trials without caches",
-            ours=column(our, "seconds"),
-            theirs=column(their, "seconds"),
             goal=10,
             agreement=f"largest difference of the objective: {max(column(their, 'difference')):.1e}",
             note="ours is a whole search in one process, opening the cases and the importances included; of the others "

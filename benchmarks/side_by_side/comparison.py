@@ -42,6 +42,28 @@ class Comparison(BaseModel):
     agreement: str = ""
     note: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        our: Sequence[Figures],
+        their: Sequence[Figures],
+        *,
+        figure: str = "seconds",
+        memory: str | None = None,
+        **said: Any,
+    ) -> Comparison:
+        """What both sides measured, as a line.
+
+        Args:
+            our, their: one measurement a repetition.
+            figure: which of its figures is compared.
+            memory: and which of its peaks; None for none.
+            said: the other attributes.
+        """
+        if memory is not None:
+            said |= {"our_gib": column(our, memory), "their_gib": column(their, memory)}
+        return cls(ours=column(our, figure), theirs=column(their, figure), **said)
+
     @property
     def ratios(self) -> list[float]:
         """How many times better ours was, repetition by repetition."""

@@ -40,17 +40,25 @@ def update_page(path: Path, results: Results, order: Iterable[str]) -> None:
     Raises:
         ValueError: if the page lacks the marks.
     """
-    text = path.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} needs the lines '{BEGIN}' and '{END}'")
     rows = {name: results.rows[name] for name in order if name in results.rows}
     lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS))]
     lines += [_row(cells(line)) for row in rows.values() for line in row.lines]
     notes = [f"- {line.work}: {line.note}" for row in rows.values() for line in row.lines if line.note]
     parts = ["\n".join(lines), "\n".join(notes), "\n".join(_machines(rows))]
-    write_text(path, f"{before}{BEGIN}\n\n" + "\n\n".join(part for part in parts if part) + f"\n\n{END}{after}")
+    replace_between(path, BEGIN, END, "\n\n".join(part for part in parts if part))
+
+
+def replace_between(path: Path, begin: str, end: str, content: str) -> None:
+    """Put the content between two lines of a page, in the place of what stands there.
+
+    Raises:
+        ValueError: if the page lacks one of them.
+    """
+    before, found_begin, rest = path.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"{path} needs the lines '{begin}' and '{end}'")
+    write_text(path, f"{before}{begin}\n\n{content}\n\n{end}{after}")
 
 
 def _machines(rows: dict[str, RowResult]) -> list[str]:
