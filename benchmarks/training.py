@@ -26,12 +26,13 @@ from autobrats.dataset.volumes import read_case_mask  # noqa: E402
 from autobrats.evaluation.cases import score_case  # noqa: E402
 from autobrats.evaluation.comparison import PairedDifference, compare  # noqa: E402
 from autobrats.evaluation.metrics_file import Metrics, build_metrics, case_metrics, read_metrics  # noqa: E402
+from autobrats.evaluation.probability_file import to_volume  # noqa: E402
 from autobrats.files import read_model  # noqa: E402
 from autobrats.inference.prediction import decide_labels  # noqa: E402
 from autobrats.plan import Plan  # noqa: E402
 from autobrats.planning.splits import read_splits  # noqa: E402
 from autobrats.preprocessing.store import CaseStore  # noqa: E402
-from autobrats.preprocessing.transform import to_study_grid  # noqa: E402
+from autobrats.preprocessing.transform import to_study_box  # noqa: E402
 from autobrats.reporting.tables import print_table  # noqa: E402
 from autobrats.training.run_directory import RunDirectory  # noqa: E402
 from autobrats.workspace import DatasetFolder, Workspace  # noqa: E402
@@ -117,8 +118,9 @@ def _train_monai(
     scored = {}
     for name in split.val:
         placement, case = store.properties(name).placement, dataset.case(name)
-        probabilities = to_study_grid(np.load(scratch / f"{name}.npy"), placement)
-        labels = decide_labels(probabilities, list(convention.regions), convention, 0.5)
+        levels = to_study_box(np.load(scratch / f"{name}.npy"), placement)
+        labels = decide_labels(levels, list(convention.regions), convention, 0.5)
+        labels = to_volume(labels[None], placement.box, placement.study_shape)[0]
         reference = read_case_mask(case, dataset.modalities)
         scores = score_case(labels, reference, convention, placement.study_spacing_mm)
         scored[name] = case_metrics(case.patient, scores, FOLD)

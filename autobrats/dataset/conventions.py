@@ -6,6 +6,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 
+def above(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Where a probability, in 0..1 or uint8 in 0..255, is above a threshold of at most 1: boolean, of the same shape."""
+    if probability.dtype != np.uint8:
+        return probability > threshold
+    # Whole numbers are compared with the whole number below, which takes a tenth of the time.
+    return probability > np.uint8(np.float32(threshold) * 255)
+
+
 class Convention(BaseModel):
     """The meaning of the integers in a year's or a task's segmentation files.
 
@@ -44,7 +52,7 @@ class Convention(BaseModel):
         names = list(self.regions)
         labels = np.zeros(regions.shape[1:], np.uint8)
         for region, integer in self.paint:
-            labels[regions[names.index(region)].astype(bool)] = integer
+            np.putmask(labels, regions[names.index(region)], np.uint8(integer))
         return labels
 
     def decide(self, probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
@@ -55,7 +63,7 @@ class Convention(BaseModel):
         """
         scale = 255 if probabilities.dtype == np.uint8 else 1
         if not self.exclusive:
-            return self.to_labels(probabilities > threshold * scale)
+            return self.to_labels(above(probabilities, threshold))
         winner = probabilities.argmax(0)
         best = np.take_along_axis(probabilities, winner[None], 0)[0]
         background = scale - probabilities.sum(0, dtype=np.float32)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from autobrats.dataset.background import bounding_slices
 from autobrats.dataset.convention_detection import conventions_of_names
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.geometry import Geometry
 from autobrats.dataset.known_conventions import KNOWN
 from autobrats.dataset.writing import write_mask, write_probabilities
 from autobrats.errors import UserError
-from autobrats.preprocessing.transform import SLAB
+from autobrats.evaluation.probability_file import to_volume
+from autobrats.preprocessing.transform import SLAB, Box
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Prediction:
     Attributes:
         name: of the case.
         labels: uint8, canonical (z, y, x), in the integers of ``convention``.
-        probabilities: uint8 (0..255), (region, z, y, x), in the order of ``regions``.
+        levels: the probabilities, uint8 (0..255), (region, z, y, x), inside ``box``; outside it they are 0.
+        box: the part of the study that the networks saw: (start, stop) along (z, y, x).
         regions: names of the regions that the model knows.
         geometry: of the study, to write the labels with.
         convention: what the labels mean.
@@ -34,12 +35,19 @@ class Prediction:
 
     name: str
     labels: np.ndarray
-    probabilities: np.ndarray
+    levels: np.ndarray
+    box: Box
     regions: list[str]
     geometry: Geometry
     convention: Convention
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """uint8 (0..255), (region, z, y, x) on the study's grid, in the order of ``regions``; a new array at every call."""
+        z, y, x = self.labels.shape
+        return to_volume(self.levels, self.box, (z, y, x))
 
     def save(self, path: Path, probabilities_path: Path | None = None) -> None:
         """Write the labels (and the region probabilities, 4D) exactly onto the grid of the study's reference image."""
@@ -103,11 +111,8 @@ def decide_labels(
 ) -> np.ndarray:
     """The label map, uint8 (z, y, x), of probabilities, uint8 (region, z, y, x), a slab at a time."""
     rows = [regions.index(region) for region in convention.regions]
-    labels = np.zeros(probabilities.shape[1:], np.uint8)
+    labels = np.empty(probabilities.shape[1:], np.uint8)
     for start in range(0, len(labels), SLAB):
-        slab = probabilities[:, start : start + SLAB]
-        box = bounding_slices(slab.max(0))
-        if box is not None:
-            inside = np.stack([slab[(row, *box)] for row in rows])
-            labels[start : start + SLAB][box] = convention.decide(inside, threshold)
+        slab = slice(start, start + SLAB)
+        labels[slab] = convention.decide(np.stack([probabilities[row, slab] for row in rows]), threshold)
     return labels

@@ -24,6 +24,7 @@ from autobrats.dataset.reading import read_studies
 from autobrats.dataset.volumes import Study, read_study
 from autobrats.devices import available_ram_gib, choose_device
 from autobrats.errors import UserError
+from autobrats.evaluation.probability_file import to_volume
 from autobrats.inference.backends import (
     CONVERTED,
     BackendName,
@@ -53,7 +54,7 @@ from autobrats.networks.output import channel_names, region_probabilities
 from autobrats.networks.source_code import code_sha256
 from autobrats.plan import Configuration, Plan
 from autobrats.preprocessing.network_input import network_input
-from autobrats.preprocessing.transform import Prepared, in_study_box, preprocess, to_study_box, to_study_grid
+from autobrats.preprocessing.transform import Prepared, in_study_box, preprocess, to_study_box
 
 CONVERTED_GIB = 0.15
 """What OpenVINO itself takes beside the windows (measured); taken for ONNX Runtime as well."""
@@ -216,13 +217,14 @@ class Predictor:
             study.name, self.model.plan.convention, convention, self.model.plan.convention_of_names
         )
         warnings = [*self.warnings_about(study), *([note] if note else [])]
-        probabilities = self._region_probabilities(study, on_window)
-        self._postprocess(probabilities, study.prepared)
-        labels = decide_labels(probabilities, self.regions, written, self.model.best_config.threshold)
+        placement = study.prepared.placement
+        levels = self._postprocessed(self._region_levels(study, on_window), study.prepared)
+        labels = decide_labels(levels, self.regions, written, self.model.best_config.threshold)
         return Prediction(
             name=study.name,
-            labels=labels,
-            probabilities=probabilities,
+            labels=to_volume(labels[None], placement.box, placement.study_shape)[0],
+            levels=levels,
+            box=placement.box,
             regions=self.regions,
             geometry=study.geometry,
             convention=written,
@@ -306,8 +308,8 @@ class Predictor:
         )
         return PreparedStudy(study.name, prepared, study.geometry, time.perf_counter() - started)
 
-    def _region_probabilities(self, study: PreparedStudy, on_window: Callable[[int, int], None] | None) -> np.ndarray:
-        """All configurations combined, uint8 (region, z, y, x) on the study's grid."""
+    def _region_levels(self, study: PreparedStudy, on_window: Callable[[int, int], None] | None) -> np.ndarray:
+        """Probabilities of all configurations combined, uint8 (region, z, y, x) on the study's grid inside the box."""
         placement, how = study.prepared.placement, self.model.best_config.combination
         combiner = Combiner(how, self.model.plan.convention)
         for ensemble in self._ensembles:
@@ -315,26 +317,22 @@ class Predictor:
             if how != "mean":  # votes are counted where they were counted when the model was chosen
                 part = to_study_box(part, placement).astype(np.float32) / 255
             elif len(self._ensembles) == 1:
-                return to_study_grid(part, placement)
+                return to_study_box(part, placement)
             combiner.add(part, sum(ensemble.weights))
         if how == "mean":
-            return to_study_grid(combiner.result(), placement)
-        volume = np.zeros((len(self.regions), *placement.study_shape), np.uint8)
-        volume[(slice(None), *placement.slices)] = np.rint(combiner.result() * 255)
-        return volume
+            return to_study_box(combiner.result(), placement)
+        return np.rint(combiner.result() * 255).astype(np.uint8)
 
-    def _postprocess(self, probabilities: np.ndarray, prepared: Prepared) -> None:
-        """Take the model's own steps on the study's grid, in place, inside the box that the networks saw."""
+    def _postprocessed(self, levels: np.ndarray, prepared: Prepared) -> np.ndarray:
+        """What the model's own steps make of probabilities, uint8 (region, z, y, x) on the study's grid inside the box."""
         if not self._postprocessor.names:
-            return
-        box = (slice(None), *prepared.placement.slices)
+            return levels
         images = prepared.images
         if self._postprocessor.needs_images:
             images = in_study_box(images, prepared.placement)
         else:  # only the shape is looked at
             images = np.broadcast_to(np.float32(0), (len(images), *prepared.placement.box_shape))
-        spacing = prepared.placement.study_spacing_mm
-        probabilities[box] = self._postprocessor.on_levels(probabilities[box], images, spacing)
+        return self._postprocessor.on_levels(levels, images, prepared.placement.study_spacing_mm)
 
     def _predict_ensemble(
         self, ensemble: _Ensemble, prepared: Prepared, on_window: Callable[[int, int], None] | None

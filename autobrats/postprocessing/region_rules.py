@@ -14,8 +14,11 @@ from edt import edt
 
 from autobrats.dataset.background import bounding_slices
 from autobrats.dataset.connected_components import connected_components
-from autobrats.dataset.conventions import Convention
+from autobrats.dataset.conventions import Convention, above
 from autobrats.postprocessing.context import PostprocessingContext
+
+SLAB = 16
+"""Slices that are made consistent at a time."""
 
 Nesting = Literal["paint", "clip"]
 """What becomes of a voxel that is in an inner region and not in the outer one: ``paint`` takes it into the outer one, as
@@ -70,7 +73,7 @@ class RegionRule:
         """
         prepared = self.prepared(mask, spacing_mm)
         if self.takes_components and prepared.any():
-            components = Components(prepared, probability)
+            components = Components(prepared, probability if self.seed_threshold > self.threshold else None)
             prepared = components.kept(self.stays(components, math.prod(spacing_mm)))
         return self.finished(prepared, math.prod(spacing_mm))
 
@@ -102,6 +105,7 @@ class RegionRule:
         """Which components stay: boolean, by the component's number; the background, number 0, does not."""
         stays = components.sizes * voxel_mm3 >= self.min_component_mm3
         if self.seed_threshold > self.threshold:
+            assert components.peaks is not None
             stays &= components.peaks > self.seed_threshold * components.scale
         stays[0] = False
         if self.keep_largest and stays.any():
@@ -116,15 +120,15 @@ class Components:
 
     Args:
         mask: boolean (z, y, x).
-        probability: in 0..1, or uint8 in 0..255, the same shape.
+        probability: in 0..1, or uint8 in 0..255, the same shape; None if peaks are not asked for.
 
     Attributes:
         sizes: voxels, by the component's number; 0 is the background.
-        peaks: the highest probability, by the component's number.
+        peaks: the highest probability, by the component's number; None without a probability.
         scale: of the probability's 1.
     """
 
-    def __init__(self, mask: np.ndarray, probability: np.ndarray) -> None:
+    def __init__(self, mask: np.ndarray, probability: np.ndarray | None) -> None:
         self._shape = mask.shape
         self._box = bounding_slices(mask) or (slice(0, 0),) * 3
         inner = mask[self._box]
@@ -132,9 +136,10 @@ class Components:
         inside = self._numbers[inner]
         self.sizes = np.bincount(inside, minlength=1)
         self.sizes[0] = 0
-        self.scale = _scale(probability)
-        self.peaks = np.zeros(len(self.sizes), np.float32)
-        np.maximum.at(self.peaks, inside, probability[self._box][inner].astype(np.float32))
+        self.scale, self.peaks = 1, None
+        if probability is not None:
+            self.scale, self.peaks = _scale(probability), np.zeros(len(self.sizes), np.float32)
+            np.maximum.at(self.peaks, inside, probability[self._box][inner].astype(np.float32))
 
     @property
     def nbytes(self) -> int:
@@ -144,7 +149,9 @@ class Components:
     def kept(self, stays: np.ndarray) -> np.ndarray:
         """The mask, boolean (z, y, x), of the components that stay."""
         mask = np.zeros(self._shape, bool)
-        mask[self._box] = stays[self._numbers]
+        numbers = np.flatnonzero(stays)
+        # A comparison takes a tenth of a look-up's time.
+        mask[self._box] = self._numbers == numbers[0] if len(numbers) == 1 else stays[self._numbers]
         return mask
 
 
@@ -197,12 +204,18 @@ def decide_regions(
     if convention.exclusive:
         cuts = cut_regions(probabilities, [rule.threshold for rule in rules], convention)
     else:  # one after the other, so that only one is in memory
-        cuts = (cut_region(probability, rule.threshold) for rule, probability in zip(rules, probabilities, strict=True))
-    masks = [
-        rule.shape(cut, probability, spacing_mm)
-        for rule, cut, probability in zip(rules, cuts, probabilities, strict=True)
-    ]
-    return np.stack(consistent_masks(masks, convention, nesting))
+        cuts = (above(probability, rule.threshold) for rule, probability in zip(rules, probabilities, strict=True))
+    decided = np.stack(
+        [
+            rule.shape(cut, probability, spacing_mm)
+            for rule, cut, probability in zip(rules, cuts, probabilities, strict=True)
+        ]
+    )
+    for start in range(0, decided.shape[1], SLAB):
+        slab = decided[:, start : start + SLAB]
+        for mask, consistent in zip(slab, consistent_masks(list(slab), convention, nesting), strict=True):
+            mask[...] = consistent
+    return decided
 
 
 def rules_in_order(rules: Mapping[str, RegionRule], regions: Sequence[str]) -> list[RegionRule]:
@@ -217,13 +230,6 @@ def rules_in_order(rules: Mapping[str, RegionRule], regions: Sequence[str]) -> l
     return [rules.get(region, RegionRule()) for region in regions]
 
 
-def cut_region(probability: np.ndarray, threshold: float) -> np.ndarray:
-    """Where a probability, in 0..1 or uint8 in 0..255, is above a threshold below 1: boolean, of the same shape."""
-    limit = np.float32(threshold) * _scale(probability)
-    # Whole numbers are compared with the whole number below, which takes a tenth of the time.
-    return probability > (np.uint8(limit) if probability.dtype == np.uint8 else limit)
-
-
 def cut_regions(probabilities: np.ndarray, thresholds: Sequence[float], convention: Convention) -> np.ndarray:
     """Boolean (region, z, y, x) of probabilities, in 0..1 or uint8 in 0..255, before anything is taken away.
 
@@ -231,7 +237,7 @@ def cut_regions(probabilities: np.ndarray, thresholds: Sequence[float], conventi
     (the remainder to 1), a probability counting 0.5 / threshold times.
     """
     if not convention.exclusive:
-        return np.stack([cut_region(*pair) for pair in zip(probabilities, thresholds, strict=True)])
+        return np.stack([above(*pair) for pair in zip(probabilities, thresholds, strict=True)])
     # In levels of uint8, whose sums are exact: a tie with the background is one for both types.
     levels = probabilities * np.float32(255 / _scale(probabilities))
     weighed = levels * (0.5 / np.array(thresholds, np.float32))[:, None, None, None]
@@ -264,7 +270,10 @@ def consistent_masks(masks: Sequence[np.ndarray], convention: Convention, nestin
 
 
 def _with_decision(probabilities: np.ndarray, decided: np.ndarray, convention: Convention) -> np.ndarray:
-    """Probabilities that lead to the decided regions, rounded to uint8 or not; they stay as they are where they did."""
+    """Probabilities that lead to the decided regions, rounded to uint8 or not; they stay as they are where they did.
+
+    The memory of ``decided`` may be taken for them.
+    """
     are_levels = probabilities.dtype == np.uint8
     if convention.exclusive:
         labels = convention.to_labels(decided)
@@ -274,10 +283,17 @@ def _with_decision(probabilities: np.ndarray, decided: np.ndarray, convention: C
         for as_kept in (shares, levels):
             changed |= convention.decide(as_kept) != labels
         return np.where(changed, decided * probabilities.dtype.type(_scale(probabilities)), probabilities)
+    if are_levels:
+        result = decided.view(np.uint8)
+        for given, into in zip(probabilities, result, strict=True):
+            bound = into << 7  # levels from 128 to 255 where it is decided, from 0 to 127 elsewhere
+            np.maximum(given, bound, out=into)
+            bound += 127
+            np.minimum(into, bound, out=into)
+        return result
     # The levels on both sides of a half: rounding to uint8 must not carry a voxel over (127.5 is rounded to 128).
-    below, above = (np.uint8(127), np.uint8(128)) if are_levels else (np.float32(127 / 255), np.float32(128 / 255))
-    result = np.minimum(probabilities, below)
-    np.maximum(probabilities, above, out=result, where=decided)
+    result = np.minimum(probabilities, np.float32(127 / 255))
+    np.maximum(probabilities, np.float32(128 / 255), out=result, where=decided)
     return result
 
 

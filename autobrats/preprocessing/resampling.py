@@ -71,7 +71,7 @@ def resampled_slabs(volume: np.ndarray, shape: Shape, slab: int) -> Iterator[tup
         shape: the wanted voxels along (z, y, x).
 
     Yields:
-        The slices along z and their values, float32, (channel, slab, y, x), which may be written to.
+        The slices along z and their values, (channel, slab, y, x), float32 or, where nothing is to be done, the volume's own.
     """
     _, height, width = volume.shape[1:]
     along_z, along_y, along_x = (
@@ -79,20 +79,21 @@ def resampled_slabs(volume: np.ndarray, shape: Shape, slab: int) -> Iterator[tup
     )
     for start in range(0, shape[0], slab):
         rows = along_z[start : start + slab]
-        result = np.empty((len(volume), len(rows), *shape[1:]), np.float32)
+        slices = slice(start, start + len(rows))
         if volume.shape[1:] == shape:
-            result[...] = volume[:, start : start + len(rows)]
-        else:
-            used = np.flatnonzero(rows.any(0))
-            window = slice(int(used[0]), int(used[-1]) + 1)
-            for channel, into in zip(volume, result, strict=True):
-                used_slices = np.asarray(channel[window], np.float32).reshape(1, -1, height * width)
-                lines = _few_taps(rows[:, window], used_slices).reshape(-1, width)
-                # One product for all slices: each of many small ones would wake the library's threads.
-                lines = lines @ along_x.T if shape[2] != width else lines
-                part = lines.reshape(len(rows), height, shape[2])
-                into[...] = _few_taps(along_y, part) if shape[1] != height else part
-        yield slice(start, start + len(rows)), result
+            yield slices, volume[:, slices]
+            continue
+        result = np.empty((len(volume), len(rows), *shape[1:]), np.float32)
+        used = np.flatnonzero(rows.any(0))
+        window = slice(int(used[0]), int(used[-1]) + 1)
+        for channel, into in zip(volume, result, strict=True):
+            used_slices = np.asarray(channel[window], np.float32).reshape(1, -1, height * width)
+            lines = _few_taps(rows[:, window], used_slices).reshape(-1, width)
+            # One product for all slices: each of many small ones would wake the library's threads.
+            lines = lines @ along_x.T if shape[2] != width else lines
+            part = lines.reshape(len(rows), height, shape[2])
+            into[...] = _few_taps(along_y, part) if shape[1] != height else part
+        yield slices, result
 
 
 def _few_taps(matrix: np.ndarray, parts: np.ndarray) -> np.ndarray:

@@ -134,15 +134,12 @@ def to_study_box(probabilities: np.ndarray, placement: Placement) -> np.ndarray:
     Returns:
         uint8, (region, \\*placement.box_shape).
     """
+    if probabilities.shape[1:] != placement.shape:
+        raise ValueError(f"probabilities of shape {probabilities.shape[1:]} for a grid of {placement.shape}")
     result = np.empty((len(probabilities), *placement.box_shape), np.uint8)
-    _quantise_into(result, probabilities, placement)
-    return result
-
-
-def to_study_grid(probabilities: np.ndarray, placement: Placement) -> np.ndarray:
-    """Like :func:`to_study_box`, on the whole study: uint8, (region, \\*placement.study_shape), 0 outside the box."""
-    result = np.zeros((len(probabilities), *placement.study_shape), np.uint8)
-    _quantise_into(result[(slice(None), *placement.slices)], probabilities, placement)
+    for slices, values in resampled_slabs(probabilities, placement.box_shape, SLAB):
+        levels = values * np.float32(255)
+        result[:, slices] = np.rint(levels, out=levels)
     return result
 
 
@@ -151,13 +148,3 @@ def in_study_box(images: np.ndarray, placement: Placement) -> np.ndarray:
     if placement.shape == placement.box_shape:
         return images
     return np.stack([resample_image(image, placement.box_shape, placement.spacing_mm) for image in images])
-
-
-def _quantise_into(result: np.ndarray, probabilities: np.ndarray, placement: Placement) -> None:
-    if probabilities.shape[1:] != placement.shape:
-        raise ValueError(f"probabilities of shape {probabilities.shape[1:]} for a grid of {placement.shape}")
-    for slices, values in resampled_slabs(probabilities, placement.box_shape, SLAB):
-        values *= 255
-        np.rint(values, out=values)
-        np.clip(values, 0, 255, out=values)
-        result[:, slices] = values

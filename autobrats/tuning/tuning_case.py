@@ -11,9 +11,9 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from autobrats.dataset.background import bounding_slices
-from autobrats.dataset.conventions import Convention
+from autobrats.dataset.conventions import Convention, above
 from autobrats.evaluation.reference_surface import ReferenceRegion
-from autobrats.postprocessing.region_rules import Components, RegionRule, consistent_masks, cut_region, cut_regions
+from autobrats.postprocessing.region_rules import Components, RegionRule, consistent_masks, cut_regions
 from autobrats.tuning.search_space import PostprocessingChoice
 
 Kept = TypeVar("Kept")
@@ -114,7 +114,7 @@ class TuningCase:
         if self.convention.exclusive:
             mask = cut_regions(probabilities, [other.threshold for other in choice.rules], self.convention)[place]
         else:
-            mask = cut_region(probabilities[place], rule.threshold)
+            mask = above(probabilities[place], rule.threshold)
         mask = rule.prepared(mask, self._spacing_mm)
         self._keep(key, mask)
         return mask

@@ -14,10 +14,11 @@ from autobrats.dataset.geometry import Geometry
 from autobrats.dataset.known_conventions import KNOWN
 from autobrats.dataset.volumes import read_volume
 from autobrats.dataset.writing import write_mask
+from autobrats.evaluation.probability_file import to_volume
 from autobrats.inference.postprocessor import Postprocessor
 from autobrats.inference.prediction import decide_labels
 from autobrats.plan import Part
-from autobrats.preprocessing.transform import Placement, to_study_grid
+from autobrats.preprocessing.transform import Placement, to_study_box
 from benchmarks.side_by_side.protocol import measured, serve
 
 CONVENTION = KNOWN["brats2017"]
@@ -57,12 +58,11 @@ def repeat(export: Export) -> dict[str, Any]:
 
 def _export(export: Export, logits: torch.Tensor) -> None:
     placement = export.placement
-    probabilities = to_study_grid(logits.sigmoid_().numpy(), placement)
-    box = (slice(None), *placement.slices)
+    levels = to_study_box(logits.sigmoid_().numpy(), placement)
     no_images = np.broadcast_to(np.float32(0), (1, *placement.box_shape))
-    probabilities[box] = export.postprocessor.on_levels(probabilities[box], no_images, placement.study_spacing_mm)
-    labels = decide_labels(probabilities, list(CONVENTION.regions), CONVENTION, 0.5)
-    write_mask(export.output, labels, export.geometry)
+    levels = export.postprocessor.on_levels(levels, no_images, placement.study_spacing_mm)
+    labels = decide_labels(levels, list(CONVENTION.regions), CONVENTION, 0.5)
+    write_mask(export.output, to_volume(labels[None], placement.box, placement.study_shape)[0], export.geometry)
 
 
 if __name__ == "__main__":

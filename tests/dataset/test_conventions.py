@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autobrats.dataset.convention_detection import detect_convention
+from autobrats.dataset.conventions import above
 from autobrats.dataset.known_conventions import KNOWN, convention_named, labels_lost, plain_labels
 from autobrats.dataset.reading import read_dataset
 from autobrats.errors import UserError
@@ -108,6 +109,25 @@ def test_names_of_conventions():
 def test_plain_labels_exclude_each_other():
     convention = plain_labels({"a": 1, "b": 7})
     assert convention.exclusive and labels_lost(convention) == {}
+
+
+def test_rounded_probabilities_are_cut_where_exact_ones_are():
+    levels = np.arange(256, dtype=np.uint8)
+    for threshold in (*np.linspace(0, 1, 41), 0.5001, 127 / 255, 128 / 255):
+        expected = levels / 255 > threshold
+        exactly_on_it = np.isclose(levels / 255, threshold, rtol=0, atol=1e-7)
+        assert np.array_equal(above(levels, threshold)[~exactly_on_it], expected[~exactly_on_it])
+        assert above(levels, threshold).dtype == bool
+    convention = KNOWN["brats2017"]
+    inside = np.stack([levels, levels // 2, levels // 4])
+    assert np.array_equal(convention.decide(inside, 0.3), convention.decide(inside / np.float32(255), 0.3))
+    assert set(np.unique(convention.decide(inside, 0.2))) == {0, 1, 2, 4}
+
+
+def test_an_integer_that_no_mask_file_can_hold_is_no_label():
+    convention = plain_labels({"a": 300})
+    with pytest.raises(OverflowError):
+        convention.to_labels(np.ones((1, 2, 2, 2), bool))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from autobrats.evaluation.probability_file import to_volume
 from autobrats.plan import Normalisation, Preprocessing
 from autobrats.preprocessing.background import foreground
 from autobrats.preprocessing.resampling import (
@@ -14,7 +15,7 @@ from autobrats.preprocessing.resampling import (
     resample_labels,
     resampled_shape,
 )
-from autobrats.preprocessing.transform import preprocess, preprocess_mask, to_study_box, to_study_grid
+from autobrats.preprocessing.transform import preprocess, preprocess_mask, to_study_box
 
 
 def _plan(spacing=(1.0, 1.0, 1.0), crop=True, **normalisation):
@@ -125,13 +126,13 @@ def test_probabilities_come_back_to_where_the_mask_was():
         prepared = preprocess(images, [True, True], (1, 1, 1), _plan(spacing), ["t1c", "t2f"])
         target = preprocess_mask(mask, prepared.placement)
         assert target.shape == prepared.placement.shape
-        back = to_study_grid(np.stack([target, 1 - target]).astype(np.float32), prepared.placement)
+        inside = to_study_box(np.stack([target, 1 - target]).astype(np.float32), prepared.placement)
+        back = to_volume(inside, prepared.placement.box, prepared.placement.study_shape)
         assert back.dtype == np.uint8 and back.shape == (2, 20, 24, 28)
         overlap = 2 * ((back[0] > 127) & (mask == 1)).sum() / ((back[0] > 127).sum() + mask.sum())
         assert overlap > (0.999 if spacing == (1.0, 1.0, 1.0) else 0.95)
         assert not back[1, :4].any(), "outside the box nothing is predicted"
-        box = to_study_box(np.stack([target, 1 - target]).astype(np.float32), prepared.placement)
-        assert np.array_equal(box, back[(slice(None), *prepared.placement.slices)])
+        assert np.array_equal(inside, back[(slice(None), *prepared.placement.slices)])
 
 
 def test_slabs_do_not_change_the_result():
@@ -142,6 +143,14 @@ def test_slabs_do_not_change_the_result():
     probabilities = random.random((3, *prepared.placement.shape), np.float32)
     whole = [resample_linear(channel, prepared.placement.box_shape) for channel in probabilities]
     assert np.abs(to_study_box(probabilities, prepared.placement) - np.stack(whole) * 255).max() <= 0.51
+
+
+def test_the_given_probabilities_stay_as_they_are():
+    for spacing in [(1.0, 1.0, 1.0), (0.8, 0.7, 0.9)]:
+        placement = preprocess(_brain(), [True, True], (1, 1, 1), _plan(spacing), ["t1c", "t2f"]).placement
+        probabilities = np.full((1, *placement.shape), 0.6, np.float32)
+        assert (to_study_box(probabilities, placement) == 153).all()
+        assert (probabilities == np.float32(0.6)).all()
 
 
 def resample_linear(volume, shape):

@@ -125,6 +125,7 @@ class ConvertedNetwork(ABC):
         """The largest difference to torch's logits; ValueError if it is too large."""
         some = images[: arrangement.images]
         fast = _in_whole_batches(compiled, some, arrangement.batch)
+        compiled.release()  # so that its activations and torch's are not in memory together
         plain = self._compiled.get((tuple(images.shape[1:]), self._plain))
         if plain is not None:  # it was compared with torch, and is faster
             exact = plain(some)

@@ -44,6 +44,7 @@ class Int8Network(OpenVinoNetwork):
     def _check(self, compiled: Compiled, images: Tensor, arrangement: Arrangement) -> float:
         """Far coarser than in float32: whether masks suffer is what autobrats_quantise checks."""
         rounded = compiled(images[: arrangement.batch])
+        compiled.release()
         exact = torch.cat([self.network(image[None]).logits for image in images[: arrangement.batch]])
         difference = float((rounded - exact).std() / exact.std().clamp(min=1e-6))
         if not difference <= FARTHEST:
