@@ -15,11 +15,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from autobrats.devices import available_ram_gib, core_count
 from autobrats.errors import UserError
+
+if TYPE_CHECKING:
+    from loky.process_executor import ProcessPoolExecutor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -117,6 +121,57 @@ def map_in_workers(
         yield _done(item, _call(function, item))
 
 
+@contextmanager
+def kept_workers() -> Iterator[None]:
+    """Within this, the processes of one :func:`map_in_workers` are kept for the next that wants as many.
+
+    Starting them, with the imports of numerical libraries, takes a second and more. They end with the block.
+    """
+    global _kept
+    before, _kept = _kept, _Kept()
+    try:
+        yield
+    finally:
+        kept, _kept = _kept, before
+        kept.end()
+
+
+class _Kept:
+    """At most one pool that nobody uses at the moment."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._sizes = (0, 0)
+        self._ended = False
+
+    def take(self, sizes: tuple[int, int]) -> ProcessPoolExecutor | None:
+        """The pool, if it has so many workers with so many threads."""
+        if self._sizes != sizes:
+            return None
+        pool, self._pool = self._pool, None
+        return pool
+
+    def put(self, pool: ProcessPoolExecutor, sizes: tuple[int, int]) -> None:
+        """Keep a pool, and end the one that was kept before."""
+        self._end_pool()
+        self._pool, self._sizes = pool, sizes
+        if self._ended:
+            self._end_pool()
+
+    def end(self) -> None:
+        """End its processes, now and whatever is still put."""
+        self._ended = True
+        self._end_pool()
+
+    def _end_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            self._pool = None
+
+
+_kept: _Kept | None = None
+
+
 def _run_pool(
     function: Callable[[Item], Result], waiting: list[Item], workers: int, threads: int
 ) -> Generator[Done[Item, Result], None, str | None]:
@@ -125,12 +180,15 @@ def _run_pool(
 
     from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(
-        workers,
-        initializer=_start_worker,
-        initargs=(os.getpid(),),
-        env={variable: str(threads) for variable in THREAD_VARIABLES},
-    )
+    kept, sizes = _kept, (workers, threads)
+    executor = None if kept is None else kept.take(sizes)
+    if executor is None:
+        executor = ProcessPoolExecutor(
+            workers,
+            initializer=_start_worker,
+            initargs=(os.getpid(),),
+            env={variable: str(threads) for variable in THREAD_VARIABLES},
+        )
     ended_well = False
     running: dict[Any, Item] = {}
     queue = iter(list(waiting))
@@ -160,7 +218,10 @@ def _run_pool(
     except BrokenProcessPool as error:
         return _cause(error)
     finally:
-        executor.shutdown(wait=True, kill_workers=not ended_well)
+        if ended_well and kept is not None:
+            kept.put(executor, sizes)
+        else:
+            executor.shutdown(wait=True, kill_workers=not ended_well)
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> tuple[Result | None, str | None, str]:

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from autobrats.errors import UserError
-from autobrats.workers import default_workers, map_in_workers
+from autobrats.workers import Done, default_workers, kept_workers, map_in_workers
 
 
 def square(number: int) -> int:
@@ -42,6 +43,23 @@ def crash_on_two(number: int) -> int:
     if number == 2:
         os.kill(os.getpid(), signal.SIGSEGV)
     return number
+
+
+def workers() -> set[psutil.Process]:
+    """Of this process, at the moment."""
+    children = psutil.Process().children(recursive=True)
+    return {child for child in children if "resource_tracker" not in " ".join(child.cmdline())}
+
+
+def workers_after(results: Iterator[Done[int, int]]) -> set[psutil.Process]:
+    """When all work is done."""
+    list(results)
+    return workers()
+
+
+def gone(processes: set[psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(list(processes), timeout=30)
+    return not alive
 
 
 def sleep_long(folder: str) -> None:
@@ -85,11 +103,10 @@ def test_an_item_that_crashes_a_lone_worker_is_given_up_and_the_others_are_done(
 def test_leaving_the_loop_ends_the_workers() -> None:
     results = map_in_workers(square, range(50), workers=2)
     next(results)
-    workers = [p for p in psutil.Process().children(recursive=True) if "resource_tracker" not in " ".join(p.cmdline())]
-    assert len(workers) == 2
+    before = workers()
+    assert len(before) == 2
     results.close()
-    _, alive = psutil.wait_procs(workers, timeout=30)
-    assert not alive
+    assert gone(before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
@@ -115,6 +132,37 @@ def test_no_orphans(tmp_path: Path, sent: int) -> None:
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline, "workers outlived their parent"
         time.sleep(0.05)
+
+
+def test_kept_workers_do_the_next_work_too() -> None:
+    with kept_workers():
+        first = workers_after(map_in_workers(square, range(3), workers=2))
+        assert len(first) == 2
+        assert workers_after(map_in_workers(square, range(3), workers=2)) == first
+        other = workers_after(map_in_workers(square, range(3), workers=1))
+        assert len(other) == 1 and not other & first, "of another number others are started, and these end"
+        results = map_in_workers(square, range(50), workers=1)
+        next(results)
+        results.close()
+        assert gone(other), "leaving the loop ends them"
+        assert len(workers_after(map_in_workers(square, range(3), workers=1))) == 1
+    assert not workers()
+    assert not workers_after(map_in_workers(square, range(3), workers=1))
+
+
+def test_work_that_ends_after_the_block_leaves_no_workers() -> None:
+    with kept_workers():
+        results = map_in_workers(square, [0, 1, 2], workers=2)
+        next(results)
+    assert not workers_after(results)
+
+
+def test_a_killed_worker_is_not_kept() -> None:
+    with kept_workers():
+        items = [(number, os.getpid()) for number in range(4)]
+        done = list(map_in_workers(kill_any_worker, items, workers=2))
+        assert sorted(one.item for one in done) == items
+        assert [one.result for one in map_in_workers(square, [2], workers=1)] == [4]
 
 
 def test_a_negative_number_of_workers_is_refused() -> None:

@@ -135,8 +135,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from autobrats.planning.generated_files import TRAINED, reason_to_keep
-    from autobrats.planning.planned_state import remember_planned
     from autobrats.workspace import Workspace
 
     workspace = Workspace.locate(arguments.workspace)
@@ -149,8 +147,17 @@ def _plan(arguments: argparse.Namespace) -> int:
     if _is_unchanged(arguments, folder, before):
         return _tell_unchanged(arguments, folder)
 
+    from autobrats.workers import kept_workers
+
+    with kept_workers():
+        return _plan_anew(arguments, folder, before)
+
+
+def _plan_anew(arguments: argparse.Namespace, folder: DatasetFolder, before: str) -> int:
     from autobrats.dataset.volumes import study_memory_gib
     from autobrats.devices import choose_device, machine_facts
+    from autobrats.planning.generated_files import TRAINED, reason_to_keep
+    from autobrats.planning.planned_state import remember_planned
     from autobrats.workers import default_workers
 
     dataset, faults = _read(arguments, folder)
