@@ -44,27 +44,33 @@ def main() -> int:
     if not arguments.peer.is_file():
         parser.error(f"{arguments.peer} is no Python interpreter; run `make peers`, or say --peer PYTHON.")
     chosen = [row for row in ROWS if (row.name in arguments.row if arguments.row else row.quick or arguments.full)]
-    failed = 0
-    for row in chosen:
-        if missing := [name for name in row.needs if not (arguments.data / name).exists()]:
-            print(f"{row.name} is left out: there is no {arguments.data / missing[0]}.", flush=True)
-            continue
-        try:
-            run(row, arguments)
-        except Exception as error:
-            failed += 1
-            print(f"{row.name} failed: {error}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        failed = [row.name for row in chosen if not _run_if_possible(row, arguments, Path(scratch))]
     return 1 if failed else 0
 
 
-def run(row: Row, arguments: argparse.Namespace) -> None:
+def _run_if_possible(row: Row, arguments: argparse.Namespace, scratch: Path) -> bool:
+    """False if the row failed; one whose data are missing is left out."""
+    if missing := [name for name in row.needs if not (arguments.data / name).exists()]:
+        print(f"{row.name} is left out: there is no {arguments.data / missing[0]}.", flush=True)
+        return True
+    try:
+        run(row, arguments, scratch)
+    except Exception as error:
+        print(f"{row.name} failed: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+def run(row: Row, arguments: argparse.Namespace, shared: Path) -> None:
     """Measure a row, show it, and keep it if that is wanted."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=shared) as scratch:
         setting = Setting(
             ours=Path(sys.executable),
             peer=arguments.peer.absolute(),
             data=arguments.data.resolve(),
             scratch=Path(scratch),
+            shared=shared,
             repeats=arguments.repeats,
             full=arguments.full,
         )

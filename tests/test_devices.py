@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import logging
+import platform
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -67,3 +69,20 @@ def test_peak_memory_of_a_block(kernel: bool, monkeypatch: pytest.MonkeyPatch) -
     with PeakMemory(CPU) as peak:
         pass
     assert peak.gib < 0.02
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be asked")
+def test_freed_memory_is_given_back() -> None:
+    process = psutil.Process()
+    blocks = [np.ones(64 << 10, np.uint8) for _ in range(2000)]  # small ones, which the allocator keeps
+    between = blocks[1::2]
+    del blocks
+    before = process.memory_info().rss
+    devices.give_back_freed_memory()
+    assert before - process.memory_info().rss > 40 << 20
+    assert len(between) == 1000
+
+
+def test_giving_memory_back_does_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda _: object())
+    devices.give_back_freed_memory()

@@ -17,6 +17,9 @@ from autobrats.networks.output import channel_names
 def load_network(model: ModelFolder, member: Member) -> nn.Module:
     """Build a member's network and read its weights: on the CPU, in evaluation mode.
 
+    The weights are the file itself, mapped into memory: what another library computes with converted ones takes no memory
+    for these.
+
     Raises:
         UserError: if its patch does not pass through it, or the weights are those of another network.
     """
@@ -30,11 +33,11 @@ def load_network(model: ModelFolder, member: Member) -> nn.Module:
     key = f"configurations.{member.configuration}.inference.patch_size"
     check_patch_size(network, key, configuration.inference.patch_size)
     try:
-        network.load_state_dict(load_file(file))
+        network.load_state_dict(load_file(file), assign=True)
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{file} does not fit the network '{part.name}' of {member.configuration}: {reason}") from error
-    return network.eval()
+    return network.float().eval()
 
 
 def logits_of(network: nn.Module, images: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from autobrats.dataset.integrity import check_loaded, expects_brains
 from autobrats.dataset.known_conventions import convention_named
 from autobrats.dataset.reading import read_studies
 from autobrats.dataset.volumes import Study, read_study
-from autobrats.devices import available_ram_gib, choose_device
+from autobrats.devices import available_ram_gib, choose_device, give_back_freed_memory
 from autobrats.errors import UserError
 from autobrats.evaluation.probability_file import to_volume
 from autobrats.inference.backends import (
@@ -211,6 +211,7 @@ class Predictor:
     ) -> Prediction:
         """Segment a prepared study."""
         started = time.perf_counter()
+        give_back_freed_memory()  # what reading took: the networks need more
         if isinstance(convention, str):
             convention = convention_named(convention, self.model.plan.convention.labels.values())
         written, note = writing_convention(

@@ -274,7 +274,7 @@ def _predict_patches(
             for flip, part in zip(some, results.chunk(len(some)), strict=True):
                 part = part.flip(flip) if flip else part
                 weighted = share / len(flips)
-                total = part * weighted if total is None else total.add_(part, alpha=weighted)
+                total = part.mul_(weighted) if total is None else total.add_(part, alpha=weighted)
             if isinstance(output, NetworkOutput) and output.slices is not None:
                 along = slice_dimension(network.slice_axis)  # type: ignore[attr-defined]
                 for flip, part in zip(some, output.slices.float().chunk(len(some)), strict=True):

@@ -4,80 +4,113 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import nibabel
 import numpy as np
 
 from autobrats.devices import core_count
+from autobrats.inference.int8_file import Int8Check
 from benchmarks.side_by_side.command import measure_command
 from benchmarks.side_by_side.comparison import Comparison, Figures, Row, Setting, alternately
-from benchmarks.side_by_side.nnunet_plan import BRATS_LABELS, BRATS_SUFFIX, brats_images
+from benchmarks.side_by_side.nnunet_plan import BRATS_LABELS, BRATS_SUFFIX, brats_images, brats_mask
 from benchmarks.side_by_side.side import Side
 
 PATCH = [128, 128, 128]
 STUDIES = "brats_full/BraTS2021"
 MOST_REPEATS_MIRRORED = 1
+GOAL, MEMORY_GOAL = 4.0, 2.0
+
+
+class Models(NamedTuple):
+    """The model folders of both sides, and the file of what 8 bits change in ours, calibrated on the first study."""
+
+    ours: Path
+    theirs: Path
+    check: Path
 
 
 def run(setting: Setting, mirroring: bool) -> list[Comparison]:
-    """autobrats_predict beside nnUNetv2_predict_from_modelfolder, with or without mirroring along all axes."""
-    studies = sorted(path for path in (setting.data / STUDIES).iterdir() if path.is_dir())
-    _write_models(setting, studies)
+    """autobrats_predict, in float32 and in 8 bits, beside nnUNetv2_predict_from_modelfolder, with or without mirroring."""
+    first, *others = sorted(path for path in (setting.data / STUDIES).iterdir() if path.is_dir())
+    models = _models(setting, first, others)
     given = setting.scratch / "images"
     given.mkdir()
-    for channel, path in enumerate(brats_images(studies[0])):
-        (given / f"{studies[0].name}_{channel:04}{BRATS_SUFFIX}").symlink_to(path)
-    return [_compare(setting, studies[0], given, mirroring)]
+    for channel, path in enumerate(brats_images(first)):
+        (given / f"{first.name}_{channel:04}{BRATS_SUFFIX}").symlink_to(path)
+    return _compare(setting, models, first, given, mirroring)
 
 
-def _write_models(setting: Setting, studies: list[Path]) -> None:
-    """Both model folders, with the same weights."""
-    options = {"weights": str(setting.scratch / "weights.pt"), "patch": PATCH, "threads": core_count()}
-    theirs = {"model": str(_model(setting, "theirs")), "studies": [str(study) for study in studies]}
+def _models(setting: Setting, first: Path, others: list[Path]) -> Models:
+    """Both sides' with the same weights; made by the first of the two rows."""
+    folder = setting.shared / "models of study"
+    models = Models(folder / "ours", folder / "theirs", folder / "check.json")
+    if models.check.is_file():
+        return models
+    folder.mkdir(exist_ok=True)
+    options = {"weights": str(folder / "weights.pt"), "patch": PATCH, "threads": core_count()}
+    theirs = {"model": str(models.theirs), "studies": [str(study) for study in (first, *others)]}
     with Side(setting.peer, "nnunet_model", {**options, **theirs}):
         pass
-    with Side(setting.ours, "ours_model", {**options, "model": str(_model(setting, "ours"))}):
-        pass
+    ours = {
+        "model": str(models.ours),
+        "studies": str(first.parent),
+        "calibration": [first.name],
+        "held_back": [study.name for study in others],
+        "check": str(models.check),
+    }
+    with Side(setting.ours, "ours_model", {**options, **ours}):
+        return models
 
 
-def _compare(setting: Setting, study: Path, given: Path, mirroring: bool) -> Comparison:
-    outputs = {side: setting.scratch / f"{side}_masks_{mirroring}" for side in ("ours", "theirs")}
+def _compare(setting: Setting, models: Models, study: Path, given: Path, mirroring: bool) -> list[Comparison]:
+    def masks(side: str) -> Path:
+        return setting.scratch / f"masks of {side}"
 
-    def ours() -> Figures:
-        options = [] if mirroring else ["--no-mirroring"]
-        program, model = setting.ours.parent / "autobrats_predict", _model(setting, "ours")
-        return measure_command([program, "-i", study, "-o", outputs["ours"], "-m", model, "--device", "cpu", *options])
+    def ours(precision: str) -> Figures:
+        program = setting.ours.parent / "autobrats_predict"
+        options = ["--precision", precision, *([] if mirroring else ["--no-mirroring"])]
+        return measure_command(
+            [program, "-i", study, "-o", masks(precision), "-m", models.ours, "--device", "cpu", *options]
+        )
+
+    check = Int8Check.model_validate_json(models.check.read_text())
+    precisions = ["float32", "int8"] if check.passed else ["float32"]
+
+    def all_of_ours() -> dict[str, Figures]:
+        return {precision: ours(precision) for precision in precisions}
 
     def theirs() -> Figures:
-        options = [] if mirroring else ["--disable_tta"]
-        program, model = setting.peer.parent / "nnUNetv2_predict_from_modelfolder", _model(setting, "theirs")
-        command = [program, "-i", given, "-o", outputs["theirs"], "-m", model, "-f", "0", "-device", "cpu", *options]
-        return measure_command(command)
+        program = setting.peer.parent / "nnUNetv2_predict_from_modelfolder"
+        options = ["-f", "0", "-device", "cpu", *([] if mirroring else ["--disable_tta"])]
+        return measure_command([program, "-i", given, "-o", masks("theirs"), "-m", models.theirs, *options])
 
     repeats = min(setting.repeats, MOST_REPEATS_MIRRORED) if mirroring else setting.repeats
-    our, their = alternately(ours, theirs, repeats)
-    masks = [_mask(folder / f"{study.name}{BRATS_SUFFIX}") for folder in outputs.values()]
-    if mirroring:
-        note = f"measured {repeats} time{'s'[: repeats != 1]}, because one of nnU-Net's runs takes so long"
-    else:
-        note = (
-            "the first of ours also finds out the fastest backend and converts the network; the model folder keeps both"
+    our, their = alternately(all_of_ours, theirs, repeats)
+    expected = _mask(masks("theirs") / f"{study.name}{BRATS_SUFFIX}")
+    reference = _mask(brats_mask(study))
+    work = f"a 240x240x155 study, four modalities, predicted on CPU, mirroring {'on' if mirroring else 'off'}"
+    notes = {
+        "float32": f"the network was trained on the study for a few minutes: {_dices(expected, reference)} with its mask. "
+        "In the first of ours the fastest backend is found out, and the model folder keeps it",
+        "int8": f"8 bits change the mean Dice of {check.patients} other studies by {check.difference:+.4f} "
+        f"({check.low:+.4f} to {check.high:+.4f})",
+    }
+    return [
+        Comparison.of(
+            [figures[precision] for figures in our],
+            their,
+            memory="peak_gib",
+            work=work + ", 8 bits (a choice)" * (precision == "int8"),
+            against="nnUNetv2_predict_from_modelfolder",
+            goal=GOAL,
+            memory_goal=MEMORY_GOAL,
+            agreement="Dice of the two masks: "
+            + _dices(_mask(masks(precision) / f"{study.name}{BRATS_SUFFIX}"), expected),
+            note=notes[precision],
         )
-    return Comparison.of(
-        our,
-        their,
-        memory="peak_gib",
-        work=f"a 240x240x155 study, four modalities, predicted on CPU, mirroring {'on' if mirroring else 'off'}",
-        against="nnUNetv2_predict_from_modelfolder",
-        goal=4.0,
-        memory_goal=2.0,
-        agreement="Dice of the two masks: " + _dices(*masks),
-        note=note,
-    )
-
-
-def _model(setting: Setting, side: str) -> Path:
-    return setting.scratch / f"{side}_model"
+        for precision in precisions
+    ]
 
 
 def _mask(path: Path) -> np.ndarray:

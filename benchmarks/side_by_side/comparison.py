@@ -87,7 +87,8 @@ class Setting:
     Attributes:
         ours, peer: the interpreters of the two environments.
         data: folder of the real data.
-        scratch: an empty folder that is removed afterwards.
+        scratch: an empty folder that is removed after the row.
+        shared: one that all rows of a run may use.
         repeats: of each side.
         full: whether the slow work is wanted too.
     """
@@ -96,6 +97,7 @@ class Setting:
     peer: Path
     data: Path
     scratch: Path
+    shared: Path
     repeats: int
     full: bool
 
