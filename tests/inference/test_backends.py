@@ -304,6 +304,22 @@ def test_a_second_load_does_not_measure_again(tmp_path, monkeypatch):
     assert torch.allclose(first, plain, atol=1e-4) and torch.allclose(second, plain, atol=1e-4)
 
 
+def test_what_is_slower_does_not_stay_compiled(monkeypatch):
+    monkeypatch.setattr(Probe, "_pays", lambda *_: True)
+    probes = Probes(["torch", "openvino"])
+    backend = with_backend(_network(), "auto", CPU, probes=probes)
+    image = torch.randn(1, 2, 16, 16, 16)
+    backend.expect(100)
+    with torch.inference_mode():
+        backend(image), backend(image)
+        (compiled,) = [converted._compiled for converted in backend.converted.values()]
+        assert compiled
+        probe = probes.of((2, 16, 16, 16), backend.network)
+        probe.timings = {candidate: [1.0 + (candidate.backend != "torch")] * 2 for candidate in probe.candidates}
+        backend(image)
+    assert probe.lost() == {"openvino"} and not compiled
+
+
 def test_no_telemetry_is_imported():
     code = (
         "import sys, torch\n"

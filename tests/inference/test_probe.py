@@ -38,6 +38,22 @@ def test_the_fastest_is_taken_and_a_hopeless_one_timed_once(tmp_path):
     assert {timing["seconds"] for timing in written["timings"]} == set(SECONDS.values())
 
 
+def test_a_backend_is_lost_when_all_of_it_was_timed_and_another_is_faster():
+    onnx = Arrangement(backend="onnx")
+    probe = Probe([TORCH, PLAIN, STREAMS, onnx])
+    assert probe.lost() == set()
+    given = {onnx: 1.2, **SECONDS}
+    for arrangement, lost in [(TORCH, set()), (PLAIN, {"torch"}), (onnx, {"torch"}), (PLAIN, {"torch"}), (onnx, None)]:
+        probe.report(arrangement, 1, given[arrangement])
+        assert probe.lost() == ({"torch", "onnx"} if lost is None else lost)
+    slow = Probe([TORCH, PLAIN, STREAMS])
+    slow.report(TORCH, 1, 1.0)
+    slow.report(PLAIN, 1, 9.0)
+    assert slow.lost() == set(), "two streams may still be faster"
+    slow.report(STREAMS, 2, 18.0)
+    assert slow.lost() == {"openvino"}
+
+
 def test_of_nearly_equal_ones_the_smallest_is_taken():
     timings = [Timing(arrangement=a, seconds=s) for a, s in ((BATCH, 0.96), (STREAMS, 0.97), (PLAIN, 1.0))]
     assert fastest(timings) == PLAIN

@@ -94,6 +94,8 @@ class ChosenNetwork:
             arrangement = probe.next(max(self._ahead, len(images) - done), len(images) - done)
             some = images[done : done + arrangement.images]
             logits = self._timed(probe, some, arrangement)
+            for backend in probe.lost() & self.converted.keys():
+                self.converted[backend].forget(shape)
             if probe.chosen is not None and probe.chosen != self._settled.get(shape):
                 self._settled[shape] = probe.chosen
                 for network in self.converted.values():

@@ -112,6 +112,11 @@ class ConvertedNetwork(ABC):
         for key in [key for key in self._compiled if key[0] == shape and key[1] not in spared]:
             del self._compiled[key]
 
+    def forget(self, shape: Shape) -> None:
+        """Keep nothing that is compiled for images of this shape."""
+        for key in [key for key in self._compiled if key[0] == shape]:
+            del self._compiled[key]
+
     def release(self) -> None:
         """Give the memory of activations back, so that several networks do not hold theirs at the same time."""
         for compiled in self._compiled.values():

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from autobrats.errors import UserError
 from autobrats.files import read_model, write_json
-from autobrats.inference.backends.arrangements import Arrangement
+from autobrats.inference.backends.arrangements import Arrangement, CpuBackend
 
 REPEATS = 2
 """An arrangement is timed so often, and its best time counts."""
@@ -141,6 +141,14 @@ class Probe:
         """How many images should come at a time; torch takes what there is."""
         open_to_choice = [self.chosen] if self.chosen else self.candidates
         return max([1, *(candidate.images for candidate in open_to_choice if candidate.backend != "torch")])
+
+    def lost(self) -> set[CpuBackend]:
+        """Backends that will not be chosen: everything of theirs was timed, and another is faster."""
+        if not self.timings:
+            return set()
+        best = fastest(self._all_timings()).backend
+        open_still = {candidate.backend for candidate in self.candidates if not self._is_done(candidate)}
+        return {candidate.backend for candidate in self.candidates} - open_still - {best}
 
     def _pays(self, candidate: Arrangement, passes: float) -> bool:
         if not self.timings:
