@@ -152,7 +152,7 @@ def core_count() -> int:
 
 def give_back_freed_memory() -> None:
     """Give the system what this process freed and its allocator keeps; nothing where that is not glibc."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # the last on Windows, which wants a library's name
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -86,3 +86,9 @@ def test_freed_memory_is_given_back() -> None:
 def test_giving_memory_back_does_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices.ctypes, "CDLL", lambda _: object())
     devices.give_back_freed_memory()
+
+    def on_windows(_: None) -> None:
+        raise TypeError("argument of type 'NoneType' is not iterable")
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", on_windows)
+    devices.give_back_freed_memory()

@@ -61,9 +61,9 @@ class Convention(BaseModel):
         Overlapping regions are thresholded and painted; exclusive ones compete with each other and the background
         (the remainder to 1) for every voxel.
         """
-        scale = 255 if probabilities.dtype == np.uint8 else 1
         if not self.exclusive:
             return self.to_labels(above(probabilities, threshold))
+        scale = 255 if probabilities.dtype == np.uint8 else 1
         winner = probabilities.argmax(0)
         best = np.take_along_axis(probabilities, winner[None], 0)[0]
         background = scale - probabilities.sum(0, dtype=np.float32)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autobrats.dataset.background import bounding_slices
 from autobrats.dataset.convention_detection import conventions_of_names
 from autobrats.dataset.conventions import Convention
 from autobrats.dataset.geometry import Geometry
@@ -111,8 +112,11 @@ def decide_labels(
 ) -> np.ndarray:
     """The label map, uint8 (z, y, x), of probabilities, uint8 (region, z, y, x), a slab at a time."""
     rows = [regions.index(region) for region in convention.regions]
-    labels = np.empty(probabilities.shape[1:], np.uint8)
+    labels = np.zeros(probabilities.shape[1:], np.uint8)
     for start in range(0, len(labels), SLAB):
-        slab = slice(start, start + SLAB)
-        labels[slab] = convention.decide(np.stack([probabilities[row, slab] for row in rows]), threshold)
+        slab = probabilities[:, start : start + SLAB]
+        box = bounding_slices(slab.max(0))
+        if box is not None:
+            inside = np.stack([slab[(row, *box)] for row in rows])
+            labels[start : start + SLAB][box] = convention.decide(inside, threshold)
     return labels

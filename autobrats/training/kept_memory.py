@@ -9,6 +9,8 @@ from collections.abc import Generator
 
 import torch
 
+from autobrats.devices import give_back_freed_memory
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 """Of mallopt(3)."""
 _LARGEST_MMAP_THRESHOLD = 32 * 1024**2
@@ -34,4 +36,4 @@ def memory_is_kept(device: torch.device) -> Generator[None, None, None]:
         library.mallopt(_MMAP_MAX, _USUAL_MMAP_MAX)
         library.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
         library.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)
-        library.malloc_trim(0)
+        give_back_freed_memory()

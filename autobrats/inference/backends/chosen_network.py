@@ -79,7 +79,6 @@ class ChosenNetwork:
         self._probes = probes
         self._ahead = math.inf
         self._last: Arrangement | None = None
-        self._settled: dict[Shape, Arrangement] = {}
         makers: dict[str, type[ConvertedNetwork]] = {"openvino": OpenVinoNetwork, "onnx": OnnxNetwork}
         self.converted = {
             name: maker(self.network, kept) for name, maker in makers.items() if name in self._probes.backends
@@ -96,10 +95,8 @@ class ChosenNetwork:
             logits = self._timed(probe, some, arrangement)
             for backend in probe.lost() & self.converted.keys():
                 self.converted[backend].forget(shape)
-            if probe.chosen is not None and probe.chosen != self._settled.get(shape):
-                self._settled[shape] = probe.chosen
-                for network in self.converted.values():
-                    network.forget_others(shape, probe.chosen)
+            if probe.chosen is not None and probe.chosen.backend in self.converted:
+                self.converted[probe.chosen.backend].forget_others(shape, probe.chosen)
             if logits is None:
                 continue
             parts.append(logits)
