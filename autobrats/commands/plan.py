@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import re
 import sys
@@ -220,9 +221,13 @@ def _importing_beside(*modules: str) -> Iterator[None]:
     """Import modules in a thread while this one waits for its workers; who needs one that fails is told there."""
 
     def import_them() -> None:
-        with contextlib.suppress(ImportError):
-            for module in modules:
-                importlib.import_module(module)
+        gc.disable()  # what is only growing would be searched again and again
+        try:
+            with contextlib.suppress(ImportError):
+                for module in modules:
+                    importlib.import_module(module)
+        finally:
+            gc.enable()
 
     thread = threading.Thread(target=import_them, daemon=True)
     thread.start()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
+import gc
 import logging
 import shlex
 import signal
@@ -67,6 +69,7 @@ def run(
     """
     arguments = parser.parse_args(argv)
     _log_to_stderr()
+    atexit.register(gc.freeze)  # nothing is left to be collected: Python would search all of torch for it, for a second
     try:
         with _sigterm_as_ctrl_c():
             return command(arguments)
