@@ -97,9 +97,9 @@ def map_in_workers(
     if workers < 0:
         raise UserError(f"The number of workers must be 0 or more, not {workers}.")
     waiting = list(items)
-    workers = min(workers, len(waiting))
+    asked, workers = workers, min(workers, len(waiting))
     while workers and waiting:
-        death = yield from _run_pool(function, waiting, workers, threads_per_worker)
+        death = yield from _run_pool(function, waiting, workers, threads_per_worker, asked)
         if death is None:
             break
         if workers == 1 and death in _CRASHES:
@@ -107,7 +107,7 @@ def map_in_workers(
             _log.error("%s: its worker process died (%s); given up.", describe(culprit), _explain(death))
             yield Done(culprit, None, f"the worker process died ({_explain(death)})")
             continue
-        workers //= 2
+        asked = workers = workers // 2
         again = f"with {workers} worker{'s'[: workers != 1]}" if workers else "in the main process"
         names = ", ".join(describe(item) for item in waiting[:3]) + (", ..." if len(waiting) > 3 else "")
         _log.warning(
@@ -123,7 +123,7 @@ def map_in_workers(
 
 @contextmanager
 def kept_workers() -> Iterator[None]:
-    """Within this, the processes of one :func:`map_in_workers` are kept for the next that wants as many.
+    """Within this, the processes of one :func:`map_in_workers` are kept for the next that asks for as many.
 
     Starting them, with the imports of numerical libraries, takes a second and more. They end with the block.
     """
@@ -173,15 +173,22 @@ _kept: _Kept | None = None
 
 
 def _run_pool(
-    function: Callable[[Item], Result], waiting: list[Item], workers: int, threads: int
+    function: Callable[[Item], Result], waiting: list[Item], workers: int, threads: int, asked: int
 ) -> Generator[Done[Item, Result], None, str | None]:
-    """Yield a Done for every finished item and take it out of ``waiting``; return the cause if a worker died."""
+    """Yield a Done for every finished item and take it out of ``waiting``; return the cause if a worker died.
+
+    Args:
+        asked: kept processes are taken if they are so many, or as many as ``workers``, which fewer items made fewer.
+    """
     from concurrent.futures import FIRST_COMPLETED, wait
 
     from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-    kept, sizes = _kept, (workers, threads)
+    kept, sizes = _kept, (asked, threads)
     executor = None if kept is None else kept.take(sizes)
+    if executor is None:
+        sizes = (workers, threads)
+        executor = None if kept is None else kept.take(sizes)
     if executor is None:
         executor = ProcessPoolExecutor(
             workers,

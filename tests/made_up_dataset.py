@@ -13,11 +13,11 @@ from autobrats.dataset.known_conventions import KNOWN, plain_labels
 from autobrats.devices import Gpu, Machine
 from autobrats.fingerprint.cases import CaseFingerprint, IntensityStatistics
 from autobrats.fingerprint.dataset import DatasetFingerprint, summarise
-from autobrats.planning.dataset_planner import Wishes
 from autobrats.planning.network_sizes import standard_network
 from autobrats.planning.planner import Planner
 from autobrats.planning.recipes import read_recipe
 from autobrats.planning.speed import StepSpeed
+from autobrats.planning.wishes import Wishes
 
 GLIOMA = KNOWN["brats2017"]
 PLAIN = plain_labels({"Anterior": 1, "Posterior": 2})

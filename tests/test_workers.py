@@ -150,6 +150,18 @@ def test_kept_workers_do_the_next_work_too() -> None:
     assert not workers_after(map_in_workers(square, range(3), workers=1))
 
 
+def test_kept_workers_do_less_work_too() -> None:
+    with kept_workers():
+        first = workers_after(map_in_workers(square, range(3), workers=2))
+        assert workers_after(map_in_workers(square, [1], workers=2)) == first
+        assert workers_after(map_in_workers(square, range(3), workers=2)) == first
+    with kept_workers():
+        one = workers_after(map_in_workers(square, [1], workers=2))
+        assert len(one) == 1, "nothing is started in vain"
+        assert workers_after(map_in_workers(square, [1], workers=2)) == one
+        assert len(workers_after(map_in_workers(square, range(3), workers=2))) == 2
+
+
 def test_work_that_ends_after_the_block_leaves_no_workers() -> None:
     with kept_workers():
         results = map_in_workers(square, [0, 1, 2], workers=2)

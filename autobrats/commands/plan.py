@@ -9,7 +9,7 @@ import importlib
 import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,8 +164,10 @@ def _plan_anew(arguments: argparse.Namespace, folder: DatasetFolder, before: str
     dataset, faults = _read(arguments, folder)
     _refuse_another_dataset(arguments, folder, dataset)
     workers = default_workers(study_memory_gib(dataset)) if arguments.workers is None else arguments.workers
-    with _importing_beside(*_HEAVY) if workers else contextlib.nullcontext():
+    with _importing_beside(*_HEAVY) if workers else contextlib.nullcontext(_never) as imports_go_on:
         fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
+        if imports_go_on():
+            _preprocess_ahead(arguments, folder, dataset, fingerprint, workers, imports_go_on)
 
     from autobrats.planning.network_sizes import standard_network
     from autobrats.planning.speed import measure_standard_step
@@ -217,8 +219,11 @@ def _is_unchanged(arguments: argparse.Namespace, folder: DatasetFolder, before: 
 
 
 @contextlib.contextmanager
-def _importing_beside(*modules: str) -> Iterator[None]:
-    """Import modules in a thread while this one waits for its workers; who needs one that fails is told there."""
+def _importing_beside(*modules: str) -> Iterator[Callable[[], bool]]:
+    """Import modules in a thread while this one waits for its workers; who needs one that fails is told there.
+
+    Yields whether they are still being imported.
+    """
 
     def import_them() -> None:
         gc.disable()  # what is only growing would be searched again and again
@@ -232,9 +237,32 @@ def _importing_beside(*modules: str) -> Iterator[None]:
     thread = threading.Thread(target=import_them, daemon=True)
     thread.start()
     try:
-        yield
+        yield thread.is_alive
     finally:
         thread.join()
+
+
+def _never() -> bool:
+    return False
+
+
+def _preprocess_ahead(
+    arguments: argparse.Namespace,
+    folder: DatasetFolder,
+    dataset: Dataset,
+    fingerprint: DatasetFingerprint,
+    workers: int,
+    is_wanted: Callable[[], bool],
+) -> None:
+    """Begin with the cases while it is waited for what the rest of the plan needs, unless an older plan may be kept."""
+    from autobrats.planning.dataset_planner import DatasetPlanner
+    from autobrats.planning.generated_files import reason_to_keep
+    from autobrats.preprocessing.dataset import preprocess_ahead
+    from autobrats.preprocessing.store import CaseStore
+
+    if arguments.overwrite or not reason_to_keep(folder, folder.plan_file):
+        plan = DatasetPlanner(dataset, fingerprint, seed=arguments.seed).plan()
+        preprocess_ahead(dataset, plan, CaseStore(folder.preprocessed), workers, is_wanted)
 
 
 def _tell_unchanged(arguments: argparse.Namespace, folder: DatasetFolder) -> int:
@@ -411,11 +439,11 @@ def _decide(
 ) -> Plan:
     """Make the plan, or honour the one that a person edited or that trainings were begun with; add the recipes."""
     from autobrats.devices import choose_device
-    from autobrats.planning.dataset_planner import Wishes
     from autobrats.planning.planner import Planner
     from autobrats.planning.published_planner import PublishedPlanner
     from autobrats.planning.recipes import expand_names, read_recipe
     from autobrats.planning.replanning import Planned, add_recipes, decide_plan
+    from autobrats.planning.wishes import Wishes
 
     wishes = Wishes(
         device=choose_device(arguments.device),

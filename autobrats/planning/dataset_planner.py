@@ -1,37 +1,11 @@
-"""The decisions that all configurations of a plan share: folds and preprocessing."""
+"""The decisions that all configurations of a plan share: folds and preprocessing. They need no torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
-
 from autobrats.dataset.cases import Dataset
+from autobrats.dataset.convention_detection import conventions_of_names
 from autobrats.fingerprint.dataset import DatasetFingerprint
-from autobrats.plan import Normalisation, Preprocessing
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user asked for.
-
-    Attributes:
-        max_hours: for all folds together; None if not given.
-        epochs: None if not given.
-        gpu_memory_gib: plan for a card of that size instead of this machine's device.
-        device: to train on.
-        seed: of everything.
-        n_folds: of the user's own folds; None to decide.
-        training_cases: of the first fold, if the folds are known already.
-    """
-
-    device: torch.device
-    max_hours: float | None = None
-    epochs: int | None = None
-    gpu_memory_gib: float | None = None
-    seed: int = 0
-    n_folds: int | None = None
-    training_cases: int | None = None
+from autobrats.plan import Normalisation, Plan, Preprocessing
 
 
 class DatasetPlanner:
@@ -40,19 +14,36 @@ class DatasetPlanner:
     Args:
         dataset: the cases.
         fingerprint: what was measured of them.
-        wishes: what the user asked for.
+        seed: of everything.
+        n_folds: of the user's own folds; None to decide.
     """
 
-    def __init__(self, dataset: Dataset, fingerprint: DatasetFingerprint, wishes: Wishes) -> None:
-        self.dataset, self.fingerprint, self.wishes = dataset, fingerprint, wishes
+    def __init__(
+        self, dataset: Dataset, fingerprint: DatasetFingerprint, *, seed: int = 0, n_folds: int | None = None
+    ) -> None:
+        self.dataset, self.fingerprint = dataset, fingerprint
+        self.seed, self.n_folds = seed, n_folds
         self.plan_why: dict[str, str] = {}
+
+    def plan(self) -> Plan:
+        """The plan, without a configuration yet."""
+        return Plan(
+            dataset=self.dataset.name,
+            modalities=self.dataset.modalities,
+            convention=self.dataset.convention,
+            convention_of_names=self._convention_of_names(),
+            folds=self.decide_folds(),
+            preprocessing=self.decide_preprocessing(),
+            seed=self.seed,
+            configurations={},
+            why=self.plan_why,
+        )
 
     def decide_folds(self) -> int:
         """The user's own; else five, or one a patient where there are fewer; none for one patient."""
-        if self.wishes.n_folds is not None:
-            folds = self.wishes.n_folds
-            self.plan_why["folds"] = f"{folds} fold{'s' * (folds != 1)}, as you divide the cases."
-            return folds
+        if self.n_folds is not None:
+            self.plan_why["folds"] = f"{self.n_folds} fold{'s' * (self.n_folds != 1)}, as you divide the cases."
+            return self.n_folds
         patients = self.fingerprint.patients
         folds = min(5, patients) if patients > 1 else 0
         graded = "grade and of every " * any(case.clinical.get("grade") for case in self.dataset.cases)
@@ -112,3 +103,7 @@ class DatasetPlanner:
             + ("inside the brain." if self.fingerprint.brain_is_bounded else "over the image.")
         )
         return {modality: Normalisation(method="zscore") for modality in self.dataset.modalities}
+
+    def _convention_of_names(self) -> str | None:
+        proposed = conventions_of_names([case.name for case in self.dataset.cases])
+        return next(iter(proposed)) if len(proposed) == 1 else None

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from autobrats.dataset.cases import Dataset
-from autobrats.dataset.convention_detection import conventions_of_names
 from autobrats.devices import Machine
 from autobrats.fingerprint.dataset import DatasetFingerprint
 from autobrats.losses.building import build_loss
@@ -24,13 +23,14 @@ from autobrats.plan import (
     Training,
     usual_hooks,
 )
-from autobrats.planning.dataset_planner import DatasetPlanner, Wishes
+from autobrats.planning.dataset_planner import DatasetPlanner
 from autobrats.planning.explain import duration
 from autobrats.planning.network_search import Candidate, NetworkSearch, Rung
 from autobrats.planning.network_sizes import LADDER, RecipeRung
 from autobrats.planning.recipes import Recipe, configuration_name
 from autobrats.planning.speed import StepSpeed
 from autobrats.planning.weightless import without_weights
+from autobrats.planning.wishes import Wishes
 
 ASSUMED_FLOP_PER_S = 1e13
 """Of another card that is planned for but not there to be measured."""
@@ -71,27 +71,17 @@ class Planner(DatasetPlanner):
         recipe: Recipe,
         recipe_name: str = "default",
     ) -> None:
-        super().__init__(dataset, fingerprint, wishes)
-        self.machine, self.speed = machine, speed
+        super().__init__(dataset, fingerprint, seed=wishes.seed, n_folds=wishes.n_folds)
+        self.machine, self.speed, self.wishes = machine, speed, wishes
         self.recipe, self.recipe_name = recipe, recipe_name
         self.why: dict[str, str] = {}
         self.device_type = "cuda" if wishes.gpu_memory_gib is not None else wishes.device.type
 
     def plan(self) -> Plan:
         """The plan with the recipe's configuration."""
-        self.folds = self.decide_folds()
-        self.preprocessing = self.decide_preprocessing()
-        return Plan(
-            dataset=self.dataset.name,
-            modalities=self.dataset.modalities,
-            convention=self.dataset.convention,
-            convention_of_names=self._convention_of_names(),
-            preprocessing=self.preprocessing,
-            folds=self.folds,
-            seed=self.wishes.seed,
-            configurations={configuration_name(self.recipe_name): self.configuration()},
-            why=self.plan_why,
-        )
+        plan = super().plan()
+        plan.configurations[configuration_name(self.recipe_name)] = self.configuration_beside(plan)
+        return plan
 
     def configuration_beside(self, plan: Plan) -> Configuration:
         """The configuration of the recipe for a plan that is there: on its preprocessing and in its folds."""
@@ -256,10 +246,6 @@ class Planner(DatasetPlanner):
             mirror_axes=axes,
             mirror_average=self.recipe.mirror_average,
         )
-
-    def _convention_of_names(self) -> str | None:
-        proposed = conventions_of_names([case.name for case in self.dataset.cases])
-        return next(iter(proposed)) if len(proposed) == 1 else None
 
     # How the network and the patch are found.
 

@@ -19,6 +19,8 @@ from autobrats.workers import map_in_workers
 
 STORE_VERSION = 2
 """Raised when the stored files change their meaning, so that older ones are made again."""
+A_FEW = 4
+"""Cases of each worker that are preprocessed ahead before it is asked again whether to go on."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,28 @@ def preprocess_dataset(
     report = on_progress or (lambda done, total: None)
     report(done, total)
     failures = []
-    for outcome in map_in_workers(preprocess_case, jobs, workers=min(workers, len(jobs)), describe=_describe):
+    for outcome in map_in_workers(preprocess_case, jobs, workers=workers, describe=_describe):
         done += 1
         if outcome.error is not None:
             failures.append(Failure(outcome.item.case.name, outcome.error, outcome.traceback))
         report(done, total)
     return failures
+
+
+def preprocess_ahead(
+    dataset: Dataset, plan: Plan, store: CaseStore, workers: int, is_wanted: Callable[[], bool]
+) -> None:
+    """Preprocess cases, a few at a time, as long as ``is_wanted()``.
+
+    At the first that fails it ends: :func:`preprocess_dataset` is going to meet that one again and tell.
+    """
+    jobs = jobs_to_do(dataset.cases, plan, store)
+    few = A_FEW * workers
+    while len(jobs) >= few and is_wanted():
+        outcomes = list(map_in_workers(preprocess_case, jobs[:few], workers=workers, describe=_describe))
+        if any(outcome.error is not None for outcome in outcomes):
+            return
+        jobs = jobs[few:]
 
 
 def jobs_to_do(cases: Iterable[Case], plan: Plan, store: CaseStore) -> list[Job]:

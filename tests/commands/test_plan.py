@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import math
 import os
@@ -13,15 +15,19 @@ import sys
 import threading
 from pathlib import Path
 
+import blosc2
 import nibabel
 import numpy as np
 import pytest
 
+from autobrats.commands import plan as commands_plan
 from autobrats.commands.plan import _importing_beside, _name_of, _stratum, main
+from autobrats.dataset.cases import Dataset
 from autobrats.files import read_json, read_model, write_json
 from autobrats.plan import Plan
 from autobrats.planning import network_search, planned_state, speed
 from autobrats.preprocessing import dataset as preprocessing
+from autobrats.preprocessing.store import CaseStore
 
 SHAPE = (24, 22, 20)
 AFFINE = np.diag([-2.0, -2, 2, 1])
@@ -128,11 +134,67 @@ def test_what_a_planning_depends_on_is_in_its_state(studies, tmp_path, monkeypat
 
 
 def test_a_failing_import_beside_is_left_to_who_needs_it() -> None:
-    with _importing_beside("no.such.module"):
+    with _importing_beside("no.such.module") as goes_on:
         pass
+    assert not goes_on()
     with pytest.raises(ZeroDivisionError), _importing_beside("json"):
         raise ZeroDivisionError
     assert not [thread for thread in threading.enumerate() if "import_them" in thread.name]
+    assert gc.isenabled()
+
+
+def stored_in(folder: Path) -> dict[str, object]:
+    """The arrays and the facts of all cases."""
+    arrays = {file.name: blosc2.open(str(file))[:].tolist() for file in folder.glob("*.b2nd")}
+    return arrays | {file.name: read_json(file) for file in folder.glob("*.json")}
+
+
+def test_cases_are_preprocessed_while_imports_go_on(studies, workspace, monkeypatch, capsys) -> None:
+    """Whatever was made ahead is what would have been made."""
+    assert plan_it(studies) == 0
+    preprocessed = workspace / "glioma" / "preprocessed"
+    plain = stored_in(preprocessed)
+    shutil.rmtree(workspace / "glioma")
+    ahead = []
+    preprocess_ahead = preprocessing.preprocess_ahead
+
+    def remember(dataset, plan, store, workers, is_wanted) -> None:
+        preprocess_ahead(dataset, plan, store, workers, is_wanted=lambda: True)
+        ahead.extend(case.name for case in dataset.cases if preprocessing.is_preprocessed(case, plan, store))
+
+    monkeypatch.setattr(preprocessing, "preprocess_ahead", remember)
+    monkeypatch.setattr(commands_plan, "_importing_beside", lambda *_: contextlib.nullcontext(lambda: True))
+    assert plan_it(studies, "--workers", "1") == 0
+    assert len(ahead) == 4, "only a full few at a time"
+    assert stored_in(preprocessed) == plain
+    assert capsys.readouterr().out.count("Planned and preprocessed") == 2
+
+
+def test_nothing_is_preprocessed_ahead_for_a_plan_that_is_kept(studies, workspace, monkeypatch) -> None:
+    assert plan_it(studies) == 0
+    (workspace / "glioma" / "runs" / "3d_fullres" / "fold_0").mkdir(parents=True)
+    asked = []
+    monkeypatch.setattr(preprocessing, "preprocess_ahead", lambda *given: asked.append(given))
+    monkeypatch.setattr(commands_plan, "_importing_beside", lambda *_: contextlib.nullcontext(lambda: True))
+    assert plan_it(studies, "--workers", "1", "--seed", "5") == 0 and not asked
+    assert plan_it(studies, "--workers", "1", "--seed", "5", "--overwrite") == 0 and len(asked) == 1
+
+
+def test_preprocessing_ahead_ends_when_it_is_not_wanted_or_a_case_fails(studies, workspace, monkeypatch) -> None:
+    assert plan_it(studies) == 0
+    folder = workspace / "glioma"
+    dataset, plan = read_model(folder / "dataset.json", Dataset), read_model(folder / "plan.json", Plan)
+    store = CaseStore(workspace / "ahead")
+    monkeypatch.setattr(preprocessing, "A_FEW", 2)
+    answers = iter([True, True, False])
+    preprocessing.preprocess_ahead(dataset, plan, store, 1, lambda: next(answers))
+    held = [preprocessing.is_preprocessed(case, plan, store) for case in dataset.cases]
+    assert held == [True, True, True, True, False, False]
+    shutil.rmtree(store.folder)
+    dataset.cases[1].images["t2f"].path.write_bytes(b"broken")
+    preprocessing.preprocess_ahead(dataset, plan, store, 1, lambda: True)
+    held = [preprocessing.is_preprocessed(case, plan, store) for case in dataset.cases]
+    assert held == [True, False, False, False, False, False]
 
 
 def test_an_edited_plan_is_honoured_until_overwritten(studies, workspace, capsys) -> None:

@@ -16,9 +16,9 @@ from autobrats.files import read_json, read_model, write_json
 from autobrats.fingerprint.survey import survey
 from autobrats.inference.predictor import Predictor
 from autobrats.plan import Part, Plan
-from autobrats.planning.dataset_planner import Wishes
 from autobrats.planning.planner import Planner
 from autobrats.planning.recipes import configuration_name, read_recipe, recipe_names
+from autobrats.planning.wishes import Wishes
 from autobrats.training.cross_validation import train_folds
 from autobrats.training.run_directory import RunDirectory
 from autobrats.workspace import DatasetFolder
