@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -12,8 +13,9 @@ from pathlib import Path
 import psutil
 
 GIB = 1024**3
-SAMPLE_SHARE, SHORTEST_WAIT_S = 0.02, 0.05
-"""Sampling takes at most this share of a command's time: asking for the memory of a large process is slow."""
+SAMPLE_SHARE, SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.02, 0.05, 1.0
+"""Sampling takes at most this share of a command's time, as asking for the memory of a large process is slow; but where asking
+once took long because the machine stood still, it is asked again after a second."""
 
 
 def measure_command(
@@ -51,7 +53,9 @@ def measure_command(
                 except psutil.Error:
                     continue
             peak = max(peak, together)
-            time.sleep(max(SHORTEST_WAIT_S, (time.perf_counter() - asked) / SAMPLE_SHARE))
+            wait_s = max(SHORTEST_WAIT_S, (time.perf_counter() - asked) / SAMPLE_SHARE)
+            with contextlib.suppress(psutil.TimeoutExpired):  # not asleep when it ends: that would count as its time
+                process.wait(timeout=min(wait_s, LONGEST_WAIT_S))
         wall = time.perf_counter() - started
         if process.returncode not in exit_codes:
             printed.seek(0)
