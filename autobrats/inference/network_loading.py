@@ -12,6 +12,7 @@ from autobrats.errors import UserError
 from autobrats.inference.model_folder import Member, ModelFolder, read_model_folder
 from autobrats.networks.building import build_network, check_patch_size
 from autobrats.networks.output import channel_names
+from autobrats.planning.weightless import without_drawing
 
 
 def load_network(model: ModelFolder, member: Member) -> nn.Module:
@@ -29,7 +30,8 @@ def load_network(model: ModelFolder, member: Member) -> nn.Module:
     configuration = model.plan.configurations[member.configuration]
     channels = channel_names(configuration.output, model.plan.convention)
     part = configuration.network
-    network = build_network(part.name, part.options, len(configuration.modalities), len(channels))
+    with without_drawing():  # all weights are read
+        network = build_network(part.name, part.options, len(configuration.modalities), len(channels))
     key = f"configurations.{member.configuration}.inference.patch_size"
     check_patch_size(network, key, configuration.inference.patch_size)
     try:

@@ -1,4 +1,4 @@
-"""Networks without weights: on torch's ``meta`` device, where tensors have sizes but no values."""
+"""Networks without weights: not drawn, or on torch's ``meta`` device, where tensors have sizes but no values."""
 
 from __future__ import annotations
 
@@ -24,8 +24,13 @@ _PASSING = {
 
 def without_weights(build: Callable[[], nn.Module]) -> nn.Module:
     """The module that ``build`` builds, on the meta device; drawing weights that do not exist is left out."""
-    with torch.device("meta"), _Skipping(_INITIALISING):
+    with torch.device("meta"), without_drawing():
         return build()
+
+
+def without_drawing() -> TorchFunctionMode:
+    """Within this, a network is built without drawing weights, which takes most of the time: they are what memory held."""
+    return _Skipping(_INITIALISING)
 
 
 def only_sizes() -> TorchFunctionMode:

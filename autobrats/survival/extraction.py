@@ -93,21 +93,23 @@ def extract_features(
         workers = default_workers(memory_gib(cases))
     report = on_progress or (lambda done, total: None)
     report(0, len(cases))
-    found: dict[str, CaseFeatures] = {}
+    columns = columns_of(radiomics)
+    found: dict[str, np.ndarray] = {}  # with the names of its thousand numbers, each would take many times as much
+    notes: dict[str, list[str]] = {}
     failures: dict[str, str] = {}
     for number, done in enumerate(map_in_workers(work, cases, workers=workers, describe=_name), 1):
         if done.result is not None:
-            found[done.item.name] = done.result
+            found[done.item.name] = np.array([done.result.values[column] for column in columns], np.float64)
+            notes[done.item.name] = done.result.notes
         else:
             failures[done.item.name] = done.error or "unknown"
             _log.debug("%s: %s", done.item.name, done.traceback)
         report(number, len(cases))
-    columns = columns_of(radiomics)
     rows = [name for name in counts if name in found]
-    values = np.array([[found[name].values[column] for column in columns] for name in rows], np.float64)
+    values = np.array([found[name] for name in rows], np.float64)
     return Extraction(
         FeatureTable(tuple(rows), columns, values.reshape(len(rows), len(columns))),
-        {name: found[name].notes for name in rows if found[name].notes},
+        {name: notes[name] for name in rows if notes[name]},
         {name: failures[name] for name in counts if name in failures},
     )
 
