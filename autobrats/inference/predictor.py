@@ -34,6 +34,7 @@ from autobrats.inference.backends import (
     Probes,
     TorchNetwork,
     cpu_backends,
+    estimate_memory_gib,
     with_backend,
 )
 from autobrats.inference.combination import Combiner
@@ -46,7 +47,6 @@ from autobrats.inference.prediction import Prediction, decide_labels, writing_co
 from autobrats.inference.sliding_window import (
     VolumePrediction,
     common_divisor,
-    estimate_memory_gib,
     predict_volume,
     window_size,
 )
@@ -254,6 +254,7 @@ class Predictor:
                 channels=self._averaged_channels(ensemble.configuration),
                 window=self._window(ensemble, shape),
                 batch_size=max(self._batch_size(ensemble), self._images_together(ensemble, shape)),
+                activations=ensemble.probes.activations,
             )
             for ensemble in self._ensembles
         )

@@ -197,54 +197,6 @@ def gaussian_importance(window: Size) -> Tensor:
     return importance.clamp_(min=SMALLEST_WEIGHT)
 
 
-def estimate_memory_gib(
-    networks: Sequence[torch.nn.Module],
-    shape: Sequence[int],
-    *,
-    modalities: int,
-    regions: int,
-    window: Size,
-    channels: int | None = None,
-    batch_size: int = 1,
-) -> float:
-    """The peak that predicting a volume of ``shape`` (z, y, x) on the network's grid adds to the process.
-
-    Volumes: the images, the sum, its weight and the result. Network: twice the largest set of three neighbouring
-    layers (input, output and workspace of a convolution) and what skip connections keep, found by passing sizes
-    without data through the network.
-
-    Args:
-        channels: of the sum, where logits are averaged; by default as many as regions.
-    """
-    voxels = math.prod(max(s, w) for s, w in zip(shape, window, strict=True))
-    volumes = 4 * voxels * (2 * modalities + (channels or regions) + regions + 1)
-    parameters = sum(4 * sum(p.numel() for p in network.parameters()) for network in networks)
-    sizes: list[int] = []
-
-    def measure(_module: torch.nn.Module, _given: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            sizes.append(4 * output.numel())
-
-    hooks = [m.register_forward_hook(measure) for m in networks[0].modules() if not list(m.children())]
-    try:
-        with torch.inference_mode():
-            _measure_on_meta(networks[0], (batch_size, modalities, *window))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    together = max((sum(sizes[i : i + 3]) for i in range(len(sizes))), default=0)
-    kept = sum(sorted(set(sizes), reverse=True)[:4])
-    return (volumes + parameters + 2 * together + kept) / 2**30
-
-
-def _measure_on_meta(network: torch.nn.Module, shape: tuple[int, ...]) -> None:
-    state = {
-        name: torch.empty_like(value, device="meta")
-        for name, value in itertools.chain(network.named_parameters(), network.named_buffers())
-    }
-    torch.func.functional_call(network, state, torch.empty(shape, device="meta"))
-
-
 def _predict_patches(
     networks: list[Forward],
     shares: list[float],

@@ -10,7 +10,6 @@ from monai.data.utils import compute_importance_map
 from monai.inferers import sliding_window_inference
 
 from autobrats.inference.sliding_window import (
-    estimate_memory_gib,
     gaussian_importance,
     mirrorings,
     predict_volume,
@@ -167,12 +166,3 @@ def test_windows_cover_the_volume_with_the_overlap():
     assert max(b - a for a, b in itertools.pairwise(starts)) <= 8
     assert len(list(mirrorings((0, 1, 2)))) == 8
     assert list(mirrorings(())) == [()]
-
-
-def test_the_memory_estimate_grows_with_the_window():
-    network = Blur()
-    small, large = (
-        estimate_memory_gib([network], (64, 64, 64), modalities=2, regions=3, window=(size,) * 3) for size in (16, 64)
-    )
-    assert 0 < small < large < 1
-    assert next(network.parameters()).device.type == "cpu"

@@ -4,6 +4,7 @@ from autobrats.inference.backends.choice import BackendName, cpu_backends, with_
 from autobrats.inference.backends.chosen_network import ChosenNetwork, Probes
 from autobrats.inference.backends.int8_network import Int8Network
 from autobrats.inference.backends.kept_models import CONVERTED, KeptModels
+from autobrats.inference.backends.memory_estimate import estimate_memory_gib
 from autobrats.inference.backends.openvino_network import OpenVinoNetwork, openvino_is_installed
 from autobrats.inference.backends.torch_network import TorchNetwork
 
@@ -17,6 +18,7 @@ __all__ = [
     "Probes",
     "TorchNetwork",
     "cpu_backends",
+    "estimate_memory_gib",
     "openvino_is_installed",
     "with_backend",
 ]

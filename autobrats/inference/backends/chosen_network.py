@@ -16,10 +16,10 @@ from autobrats.inference.backends.arrangements import Arrangement, CpuBackend, S
 from autobrats.inference.backends.converted_network import ConvertedNetwork
 from autobrats.inference.backends.kept_models import CONVERSION, KeptModels, digest, processor
 from autobrats.inference.backends.library_version import library_version
+from autobrats.inference.backends.memory_estimate import Activations, estimate_memory_gib
 from autobrats.inference.backends.onnx_network import OnnxNetwork
 from autobrats.inference.backends.openvino_network import OpenVinoNetwork
 from autobrats.inference.backends.probe import Probe
-from autobrats.inference.sliding_window import estimate_memory_gib
 
 MEMORY_SHARE = 0.25
 """Of the free memory, which passes that are computed at the same time may take."""
@@ -34,11 +34,15 @@ class Probes:
         backends: to choose from, the one that needs no preparation first.
         folder: where choices are kept, ``MODEL_FOLDER/converted``; None keeps them for this process only.
         architecture: what tells this architecture, with its channels and its code, from others.
+
+    Attributes:
+        activations: what is known of its memory.
     """
 
     def __init__(self, backends: Sequence[CpuBackend], folder: Path | None = None, architecture: str = "") -> None:
         self.backends = list(backends)
         self._folder, self._architecture = folder, architecture
+        self.activations = Activations(folder, architecture)
         self._probes: dict[Shape, Probe] = {}
 
     def of(self, shape: Shape, network: nn.Module) -> Probe:
@@ -46,7 +50,7 @@ class Probes:
         if shape not in self._probes:
             facts = self._facts(shape)
             file = None if self._folder is None else self._folder / f"choice-{digest(**facts)}.json"
-            fits, threads = partial(_fits, network, shape), torch.get_num_threads()
+            fits, threads = partial(_fits, network, shape, self.activations), torch.get_num_threads()
             candidates = arrangements(self.backends, shape, threads, fits)
             cut = candidates != arrangements(self.backends, shape, threads, lambda _: True)
             self._probes[shape] = Probe(candidates, file=file, facts=facts, cut=cut)
@@ -142,10 +146,16 @@ class ChosenNetwork:
         return None
 
 
-def _fits(network: nn.Module, shape: Shape, images: int) -> bool:
+def _fits(network: nn.Module, shape: Shape, activations: Activations, images: int) -> bool:
     modalities, *window = shape
     z, y, x = window
     needed = estimate_memory_gib(
-        [network], window, modalities=modalities, regions=1, window=(z, y, x), batch_size=images
+        [network],
+        window,
+        modalities=modalities,
+        regions=1,
+        window=(z, y, x),
+        batch_size=images,
+        activations=activations,
     )
     return needed <= MEMORY_SHARE * available_ram_gib()
