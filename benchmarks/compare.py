@@ -23,7 +23,7 @@ from autobrats.reporting.tables import print_table  # noqa: E402
 from benchmarks.rows import ROWS  # noqa: E402
 from benchmarks.side_by_side.comparison import Row, Setting  # noqa: E402
 from benchmarks.side_by_side.page import HEADINGS, cells, update_page  # noqa: E402
-from benchmarks.side_by_side.results import measured_here, read_results, write_results  # noqa: E402
+from benchmarks.side_by_side.results import measured_here, read_results, works_lost, write_results  # noqa: E402
 
 RESULTS, PAGE = ROOT / "documentation" / "benchmarks.json", ROOT / "documentation" / "benchmarks.md"
 
@@ -81,6 +81,8 @@ def run(row: Row, arguments: argparse.Namespace, shared: Path) -> None:
                 print(f"  {line.note}", flush=True)
         if arguments.save:
             results = read_results(RESULTS)
+            if lost := works_lost(results, row.name, lines):
+                raise ValueError(f"it is not saved, because the page has more of it ({lost[0]}); say --full.")
             results.rows[row.name] = measured_here(lines, arguments.peer, setting.scratch)
             write_results(RESULTS, results)
             update_page(PAGE, results, [known.name for known in ROWS])

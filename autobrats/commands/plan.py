@@ -164,7 +164,7 @@ def _plan_anew(arguments: argparse.Namespace, folder: DatasetFolder, before: str
     dataset, faults = _read(arguments, folder)
     _refuse_another_dataset(arguments, folder, dataset)
     workers = default_workers(study_memory_gib(dataset)) if arguments.workers is None else arguments.workers
-    with _importing_beside(*_HEAVY) if workers else contextlib.nullcontext(_never) as imports_go_on:
+    with _importing_beside(*_HEAVY) if workers else contextlib.nullcontext(lambda: False) as imports_go_on:
         fingerprint, dataset = _survey(arguments, folder, dataset, faults, workers)
         if imports_go_on():
             _preprocess_ahead(arguments, folder, dataset, fingerprint, workers, imports_go_on)
@@ -240,10 +240,6 @@ def _importing_beside(*modules: str) -> Iterator[Callable[[], bool]]:
         yield thread.is_alive
     finally:
         thread.join()
-
-
-def _never() -> bool:
-    return False
 
 
 def _preprocess_ahead(

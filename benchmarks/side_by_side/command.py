@@ -13,9 +13,8 @@ from pathlib import Path
 import psutil
 
 GIB = 1024**3
-SAMPLE_SHARE, SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.02, 0.05, 1.0
-"""Sampling takes at most this share of a command's time, as asking for the memory of a large process is slow; but where asking
-once took long because the machine stood still, it is asked again after a second."""
+SAMPLE_SHARE, SHORTEST_WAIT_S = 0.02, 0.05
+"""Sampling takes at most this share of one processor, as asking for the memory of a large process is slow."""
 
 
 def measure_command(
@@ -44,7 +43,7 @@ def measure_command(
         )
         peak, seconds_of = 0, dict[int, float]()
         while process.poll() is None:
-            together, asked = 0, time.perf_counter()
+            together, asked = 0, time.process_time()  # not the wall's: a machine that stands still asks nothing
             for one in (process, *_children(process)):
                 try:
                     together += _bytes(one)
@@ -53,9 +52,9 @@ def measure_command(
                 except psutil.Error:
                     continue
             peak = max(peak, together)
-            wait_s = max(SHORTEST_WAIT_S, (time.perf_counter() - asked) / SAMPLE_SHARE)
+            wait_s = max(SHORTEST_WAIT_S, (time.process_time() - asked) / SAMPLE_SHARE)
             with contextlib.suppress(psutil.TimeoutExpired):  # not asleep when it ends: that would count as its time
-                process.wait(timeout=min(wait_s, LONGEST_WAIT_S))
+                process.wait(timeout=wait_s)
         wall = time.perf_counter() - started
         if process.returncode not in exit_codes:
             printed.seek(0)

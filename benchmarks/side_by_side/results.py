@@ -60,6 +60,12 @@ def measured_here(lines: list[Comparison], peer: Path, scratch: Path) -> RowResu
     )
 
 
+def works_lost(results: Results, name: str, lines: list[Comparison]) -> list[str]:
+    """What was measured of a row before, and is not among these lines."""
+    before = results.rows[name].lines if name in results.rows else []
+    return [line.work for line in before if line.work not in {new.work for new in lines}]
+
+
 def read_results(path: Path) -> Results:
     """The results so far; none if there is no file."""
     return Results.model_validate_json(path.read_bytes()) if path.is_file() else Results()

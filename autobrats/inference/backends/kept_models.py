@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,6 +32,8 @@ LEFTOVERS_AFTER_S = 24 * 3600
 
 UNFINISHED = ".converting-"
 """How the name of a folder begins in which a model is being converted."""
+
+Kept = TypeVar("Kept", bound=BaseModel)
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,24 @@ def digest(**facts: object) -> str:
 def processor() -> str:
     """The name of this machine's processor."""
     return machine_facts(Path.cwd()).processor
+
+
+def read_kept(file: Path | None, kind: type[Kept]) -> Kept | None:
+    """What a file keeps; None if there is none, or it is damaged."""
+    try:
+        return None if file is None else read_model(file, kind)
+    except (UserError, OSError):
+        return None
+
+
+def write_kept(file: Path | None, content: BaseModel) -> None:
+    """Keep it, if there is a file that can be written."""
+    if file is None:
+        return
+    try:
+        write_json(file, content)
+    except OSError as error:
+        _log.debug("%s cannot be kept: %s", file, error)
 
 
 class KeptModels:
@@ -117,18 +138,10 @@ class KeptModels:
         if record is None:
             return
         record.checks[f"{processor()}: {how}"] = difference
-        try:
-            write_json(self._path(name, ".json"), record)
-        except OSError as error:
-            _log.debug("The check cannot be written down: %s", error)
+        write_kept(self._path(name, ".json"), record)
 
     def _record(self, name: str) -> Conversion | None:
-        if self.folder is None:
-            return None
-        try:
-            return read_model(self._path(name, ".json"), Conversion)
-        except (UserError, OSError):
-            return None
+        return None if self.folder is None else read_kept(self._path(name, ".json"), Conversion)
 
     def _path(self, name: str, suffix: str) -> Path:
         assert self.folder is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +11,11 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from autobrats.errors import UserError
-from autobrats.files import read_model, write_json
 from autobrats.inference.backends.arrangements import Shape
-from autobrats.inference.backends.kept_models import digest
+from autobrats.inference.backends.kept_models import digest, read_kept, write_kept
 
 MOST_KEPT = 64
 """Sizes of images in the file; those that were added first go first."""
-
-_log = logging.getLogger(__name__)
 
 
 class _Kept(BaseModel):
@@ -51,27 +46,12 @@ class Activations:
         """
         if image not in self._known:
             key = digest(architecture=self._architecture, torch=torch.__version__, image=list(image))
-            kept = self._read()
+            kept = (read_kept(self._file, _Kept) or _Kept()).bytes
             if key not in kept:
                 kept[key] = _activation_bytes(network, image)
-                self._write(kept)
+                write_kept(self._file, _Kept(bytes=dict(list(kept.items())[-MOST_KEPT:])))
             self._known[image] = kept[key]
         return self._known[image]
-
-    def _read(self) -> dict[str, int]:
-        try:
-            return {} if self._file is None else read_model(self._file, _Kept).bytes
-        except (UserError, OSError):
-            return {}
-
-    def _write(self, kept: dict[str, int]) -> None:
-        if self._file is None:
-            return
-        try:
-            self._file.parent.mkdir(exist_ok=True)
-            write_json(self._file, _Kept(bytes=dict(list(kept.items())[-MOST_KEPT:])))
-        except OSError as error:
-            _log.debug("What activations take cannot be kept: %s", error)
 
 
 def estimate_memory_gib(

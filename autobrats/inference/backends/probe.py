@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from autobrats.errors import UserError
-from autobrats.files import read_model, write_json
 from autobrats.inference.backends.arrangements import Arrangement, CpuBackend
+from autobrats.inference.backends.kept_models import read_kept, write_kept
 
 REPEATS = 2
 """An arrangement is timed so often, and its best time counts."""
@@ -27,8 +25,6 @@ STARTING_PASSES = {"torch": 0, "openvino": 1, "onnx": 3}
 """Passes of the slowest backend that starting with another one costs: the comparison with torch, and slow ones of its own."""
 ANOTHER = 0.1
 """The same for a second arrangement of a backend."""
-
-_log = logging.getLogger(__name__)
 
 
 class Timing(BaseModel):
@@ -172,13 +168,8 @@ class Probe:
 
     def _kept(self) -> Choice | None:
         """What was measured before, if it is about the same facts."""
-        if self._file is None:
-            return None
-        try:
-            choice = read_model(self._file, Choice)
-        except (UserError, OSError):
-            return None
-        return choice if choice.facts == self._facts else None
+        choice = read_kept(self._file, Choice)
+        return choice if choice is not None and choice.facts == self._facts else None
 
     def _read(self) -> None:
         """Take over what was measured before, as far as there is room for it."""
@@ -192,15 +183,9 @@ class Probe:
             self.chosen = choice.chosen
 
     def _write(self) -> None:
-        if self._file is None:
-            return
         chosen, timings = None if self._cut else self.chosen, self._all_timings()
         if chosen is None and (kept := self._kept()):
             if kept.chosen is not None:  # another process finished, or had more memory
                 return
             timings += [timing for timing in kept.timings if timing.arrangement not in self.timings]
-        choice = Choice(chosen=chosen, timings=timings, passes=self._passes, facts=self._facts)
-        try:
-            write_json(self._file, choice)
-        except OSError as error:
-            _log.debug("What was measured cannot be kept: %s", error)
+        write_kept(self._file, Choice(chosen=chosen, timings=timings, passes=self._passes, facts=self._facts))
