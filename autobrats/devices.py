@@ -95,6 +95,20 @@ def describe_device(device: torch.device) -> str:
     return f"CPU ({cores} core{'s'[: cores != 1]})"
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has units for products of bfloat16: NVIDIA's cards from Ampere on, CPUs with AMX.
+
+    There, and only there, training computes convolutions in it (autocast) unless the plan says ``mixed_precision: false``.
+    CPUs that have the instructions of AVX-512 alone, and Apple's GPUs, stay with float32.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    ask = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.9 on
+    return device.type == "cpu" and ask is not None and bool(ask().get("amx_bf16"))
+
+
 def gpu_memory_gib(device: torch.device) -> float | None:
     """All memory of a GPU in GiB (on Apple machines, what the system recommends at most); None for the CPU."""
     import torch

@@ -100,7 +100,7 @@ class Training(Strict):
     average_decay: float | None = Field(default=None, ge=0, lt=1)
     """Decay of the exponential moving average of the weights, which is what is validated and kept."""
     mixed_precision: bool = True
-    """bfloat16 autocast where the device gains from it (never on CPU)."""
+    """bfloat16 autocast on devices with units for it: NVIDIA's cards from Ampere on, CPUs with AMX."""
     quick_validation_cases: int = Field(default=12, ge=0)
     """So many validation cases are scored, one central patch each, at the end of every epoch."""
 

@@ -18,7 +18,7 @@ import psutil
 import torch
 
 from autobrats import registry
-from autobrats.devices import GIB, PeakMemory, choose_device, describe_device
+from autobrats.devices import GIB, PeakMemory, choose_device, computes_bfloat16, describe_device
 from autobrats.networks.building import build_network
 from autobrats.planning.memory import RUNTIME_GIB, estimate_training_memory_gib
 from autobrats.planning.network_sizes import LADDER, network_part
@@ -88,7 +88,7 @@ def _train(network, loss, side: int, batch: int, device: torch.device) -> None:
     images = torch.randn(batch, MODALITIES, side, side, side, device=device)
     target = (torch.rand(batch, REGIONS, side, side, side, device=device) > 0.9).to(torch.uint8)
     for _ in range(STEPS):
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=computes_bfloat16(device)):
             output = model(images)
         criterion(output, target).backward()
         optimiser.step()

@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from autobrats import devices
-from autobrats.devices import PeakMemory, choose_device, describe_device, gpu_memory_gib, machine_facts
+from autobrats.devices import (
+    PeakMemory,
+    choose_device,
+    computes_bfloat16,
+    describe_device,
+    gpu_memory_gib,
+    machine_facts,
+)
 from autobrats.errors import UserError
 
 CPU = torch.device("cpu")
@@ -92,3 +99,19 @@ def test_giving_memory_back_does_nothing_elsewhere(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(devices.ctypes, "CDLL", on_windows)
     devices.give_back_freed_memory()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"), [({"amx_bf16": True}, True), ({"avx512_bf16": True}, False), ({}, False)]
+)
+def test_a_cpu_computes_bfloat16_with_amx(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert computes_bfloat16(torch.device("cpu")) is expected
+    assert not computes_bfloat16(torch.device("mps"))
+
+
+def test_an_older_torch_that_knows_no_capabilities_stays_with_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not computes_bfloat16(torch.device("cpu"))

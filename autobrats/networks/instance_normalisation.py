@@ -79,7 +79,7 @@ def trains_in_channels_last(x: Tensor) -> bool:
         and torch.is_grad_enabled()
         and x.is_contiguous(memory_format=torch.channels_last_3d)
         and not x.is_contiguous()
-        and x.dtype in (torch.float32, torch.float64)
+        and x.dtype in (torch.float32, torch.float64, torch.bfloat16)
         and not torch.jit.is_tracing()
         and not torch.compiler.is_compiling()
     )

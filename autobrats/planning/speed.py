@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from autobrats import registry
+from autobrats.devices import computes_bfloat16
 from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.networks.building import build_network
 from autobrats.plan import Part, Size
@@ -82,7 +83,7 @@ def measure_step_s(
         patch_size: (z, y, x).
         batch_size: samples of a step.
         device: where.
-        mixed_precision: bfloat16 autocast on CUDA.
+        mixed_precision: bfloat16 autocast on devices with units for it.
         limit_s: no further step is begun after so many seconds.
     """
     model, criterion = network().to(device).train(), loss().to(device)
@@ -90,11 +91,12 @@ def measure_step_s(
     samples = min(batch_size, MOST_SAMPLES) if device.type == "cpu" else batch_size
     images = torch.randn(samples, in_channels, *patch_size, device=device)
     target = (torch.rand(samples, out_channels, *patch_size, device=device) > 0.9).to(torch.uint8)
+    half = mixed_precision and computes_bfloat16(device)
     times: list[float] = []
     begun = time.perf_counter()
     while len(times) < 6 and (len(times) < 2 or time.perf_counter() - begun < limit_s):
         start = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision and device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
             output = model(images)
         criterion(output, target).backward()
         of_samples = time.perf_counter() - start

@@ -12,14 +12,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from autobrats.devices import computes_bfloat16
 from autobrats.losses.segmentation_loss import SegmentationLoss
 from autobrats.plan import PatchBatch
 from autobrats.training.step_settings import Measured, StepSettings, compiler_exists, usual_settings
 
 MOST_STEPS = 5
 TOLERANCE = 1e-3
-"""Largest difference of the first loss, and of its gradient's norm, to those of the usual settings, relative to them; on
-CUDA, with its bfloat16, 2^4 times as much."""
+"""Largest difference of the first loss, and of its gradient's norm, to those of the usual settings, relative to them; where
+convolutions are computed in bfloat16, 2^4 times as much."""
 WORTH_IT = 0.97
 """What is measured on a busy machine is not exact: other settings than the usual ones must be faster than this share."""
 
@@ -113,7 +114,7 @@ class StepProbe:
                 "A step as %s fails (%s).", settings, (str(error).strip() or type(error).__name__).splitlines()[0]
             )
             return
-        tolerance = TOLERANCE * (16 if self.device.type == "cuda" else 1)
+        tolerance = TOLERANCE * (16 if computes_bfloat16(self.device) else 1)
         best_s = min(found.values())
         if not abs(timed.loss - right.loss) <= tolerance * max(1.0, abs(right.loss)):
             _log.info("A step as %s gives the loss %.6g, not %.6g.", settings, timed.loss, right.loss)

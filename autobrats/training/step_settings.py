@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from autobrats.devices import describe_device
+from autobrats.devices import computes_bfloat16, describe_device
 from autobrats.errors import UserError
 from autobrats.files import read_model, write_json
 from autobrats.training.job import TrainingJob
@@ -166,7 +166,7 @@ def _key(job: TrainingJob) -> dict[str, str]:
         "device": describe_device(job.device),
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
-        "mixed_precision": str(configuration.training.mixed_precision),
+        "mixed_precision": str(configuration.training.mixed_precision and computes_bfloat16(job.device)),
         "may_compile": str(may_compile(job)),
         "compiler": str(compiler_exists(job.device)),
     }

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from autobrats import registry
+from autobrats.devices import computes_bfloat16
 from autobrats.inference.postprocessor import Postprocessor
 from autobrats.loading.batches import Batch, BatchLoader, ChannelTable
 from autobrats.loading.training_cases import TrainingCase
@@ -283,10 +284,9 @@ class Trainer:
         return (self.iteration - 1) // self.configuration.training.iterations_per_epoch
 
     def precision(self) -> contextlib.AbstractContextManager:
-        """bfloat16 autocast on GPUs that have it, if the plan wants it."""
-        wanted = self.configuration.training.mixed_precision and self.device.type == "cuda"
-        if wanted and torch.cuda.is_bf16_supported(including_emulation=False):
-            return torch.autocast("cuda", torch.bfloat16)
+        """bfloat16 autocast on devices with units for it, if the plan wants it."""
+        if self.configuration.training.mixed_precision and computes_bfloat16(self.device):
+            return torch.autocast(self.device.type, torch.bfloat16)
         return contextlib.nullcontext()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import platform
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from autobrats.devices import describe_device
 from autobrats.files import read_model, write_json
 from autobrats.networks.output import NetworkOutput
 from autobrats.networks.plain_unet import PlainUNet
-from autobrats.training import step_probe, step_settings
+from autobrats.training import step_probe, step_settings, trainer
 from autobrats.training.checkpoints import load_tensors
 from autobrats.training.cross_validation import CrossValidation
 from autobrats.training.job import TrainingJob
@@ -100,6 +101,8 @@ def test_a_resumed_training_in_channels_last_equals_an_unbroken_one(
     regions_dataset: DatasetFolder, copy_of: Callable, hook_in: Callable
 ) -> None:
     usual, unbroken, broken = (copy_of(regions_dataset) for _ in range(3))
+    for folder in (usual, unbroken, broken):
+        edit_plan(folder, training={"mixed_precision": False})
     for folder in (unbroken, broken):
         write_json(run_of(folder).step_file, StepChoice(key=HERE, chosen=LAST, seconds={}))
     train(usual)
@@ -111,6 +114,32 @@ def test_a_resumed_training_in_channels_last_equals_an_unbroken_one(
     assert_same_weights(unbroken_run := run_of(unbroken), run_of(broken))
     first, second = (load_tensors(run.weights_file)[0] for run in (run_of(usual), unbroken_run))
     assert max(float((first[name] - second[name]).abs().max()) for name in first) < 1e-3
+
+
+@pytest.mark.parametrize("settings", [PLAIN, LAST], ids=str)
+def test_a_resumed_training_in_bfloat16_equals_an_unbroken_one(
+    regions_dataset: DatasetFolder,
+    copy_of: Callable,
+    hook_in: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: StepSettings,
+) -> None:
+    monkeypatch.setattr(trainer, "computes_bfloat16", lambda device: True)  # slow on most CPUs, and right on all
+    unbroken, broken, single = (copy_of(regions_dataset) for _ in range(3))
+    edit_plan(single, training={"mixed_precision": False})
+    for folder in (unbroken, broken, single):
+        write_json(run_of(folder).step_file, StepChoice(key=HERE, chosen=settings, seconds={}))
+    train(unbroken)
+    train(single)
+    hook_in(At(3, stop))
+    train(broken)
+    hook_in(None)
+    train(broken)
+    assert_same_weights(run_of(unbroken), run_of(broken))
+    losses = [
+        [json.loads(line)["loss"] for line in run_of(folder).history_file.open()] for folder in (unbroken, single)
+    ]
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.01)
 
 
 class Fails(nn.Module):
