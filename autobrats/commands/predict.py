@@ -67,9 +67,10 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--precision",
-        choices=("float32", "int8"),
+        choices=("float32", "bf16", "int8"),
         default="float32",
-        help="of the convolutions on a CPU: int8 is faster, for models that passed autobrats_quantise (default: float32)",
+        help="of the convolutions on a CPU: bf16 and int8 are faster, for models that passed autobrats_quantise "
+        "(default: float32)",
     )
     result.add_argument(
         "--workers",

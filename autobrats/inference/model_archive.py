@@ -22,7 +22,6 @@ from autobrats import registry
 from autobrats.errors import UserError
 from autobrats.evaluation.metrics_file import read_metrics
 from autobrats.files import atomic_path, read_model
-from autobrats.inference.int8_file import INT8, Int8
 from autobrats.inference.model_folder import (
     BEST_CONFIG,
     METRICS,
@@ -33,6 +32,8 @@ from autobrats.inference.model_folder import (
     read_model_folder,
     swapped_in,
 )
+from autobrats.inference.rounding_file import FILES as ROUNDING_FILES
+from autobrats.inference.rounding_file import Rounding
 from autobrats.plan import Plan
 
 MIB = 1 << 20
@@ -47,7 +48,7 @@ MOST_RATIO = 100
 MOST_DIRECTORY_BYTES = MIB
 MOST_HEADER_BYTES = 16 * MIB
 
-_JSON_FILES = (BEST_CONFIG, INT8, METRICS, PLAN)
+_JSON_FILES = (BEST_CONFIG, METRICS, PLAN, *ROUNDING_FILES.values())
 _WEIGHTS = re.compile(r"weights/[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}\.safetensors")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters and lone surrogates: a terminal would obey or choke on them."""
@@ -304,8 +305,8 @@ def _check_json_files(folder: Path, names: set[str]) -> None:
         raise UserError(f"{folder / strange[0]} does not belong to this model: {BEST_CONFIG} does not name it.")
     if METRICS in names:
         read_metrics(folder / METRICS)
-    if INT8 in names:
-        read_model(folder / INT8, Int8)
+    for name in names & set(ROUNDING_FILES.values()):
+        read_model(folder / name, Rounding)
 
 
 def _check_parts(best_config: BestConfig, plan: Plan) -> None:

@@ -86,7 +86,7 @@ class BestConfig(BaseModel):
     missing_modality_dice: dict[str, float] | None = None
     """Mean out-of-fold Dice over the regions when that modality is missing."""
     sha256: dict[str, str] = Field(default_factory=dict)
-    """Of plan.json, metrics.json and int8.json, those that there are."""
+    """Of plan.json, metrics.json, bf16.json and int8.json, those that there are."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -29,9 +28,9 @@ from autobrats.inference.backends import (
     CONVERTED,
     BackendName,
     ChosenNetwork,
-    Int8Network,
     KeptModels,
     Probes,
+    RoundedNetwork,
     TorchNetwork,
     cpu_backends,
     estimate_memory_gib,
@@ -39,11 +38,12 @@ from autobrats.inference.backends import (
 )
 from autobrats.inference.combination import Combiner
 from autobrats.inference.int8 import Range
-from autobrats.inference.int8_file import read_int8
 from autobrats.inference.model_folder import ModelFolder, read_model_folder
 from autobrats.inference.network_loading import load_network
 from autobrats.inference.postprocessor import Postprocessor
+from autobrats.inference.precision import Precision
 from autobrats.inference.prediction import Prediction, decide_labels, writing_convention
+from autobrats.inference.rounding_file import read_rounding
 from autobrats.inference.sliding_window import (
     VolumePrediction,
     common_divisor,
@@ -79,7 +79,7 @@ class _Ensemble:
     configuration: Configuration
     postprocessor: Postprocessor
     probes: Probes
-    networks: list[TorchNetwork | ChosenNetwork | Int8Network] = field(default_factory=list)
+    networks: list[TorchNetwork | ChosenNetwork | RoundedNetwork] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
 
 
@@ -106,12 +106,14 @@ class Predictor:
         mirroring: bool = True,
         overlap: float | None = None,
         backend: BackendName = "auto",
-        int8: Mapping[str, Mapping[str, Range]] | None = None,
+        precision: Precision = "float32",
+        ranges: Mapping[str, Mapping[str, Range]] | None = None,
     ) -> None:
         """As :meth:`load`, of a model folder that was read.
 
         Args:
-            int8: ranges for prediction in 8 bits, by the sha256 of a member's weights; None for float32.
+            precision: not asked of the model, whether it was checked.
+            ranges: for ``int8``, by the sha256 of a member's weights.
         """
         if overlap is not None and not 0 <= overlap < 1:
             raise UserError(f"The overlap must be at least 0 and below 1, not {overlap}.")
@@ -122,7 +124,8 @@ class Predictor:
         self.mirroring = mirroring
         self.overlap = overlap
         self._backend: BackendName = backend
-        self._int8 = int8
+        self._precision: Precision = precision
+        self._ranges = ranges or {}
         self._postprocessor = Postprocessor(model.best_config.postprocessing, model.plan.convention)
         self._ensembles = self._load_networks()
         self.mirrorings = max(2 ** len(self._mirror_axes(ensemble.configuration)) for ensemble in self._ensembles)
@@ -136,7 +139,7 @@ class Predictor:
         mirroring: bool = True,
         overlap: float | None = None,
         backend: BackendName = "auto",
-        precision: Literal["float32", "int8"] = "float32",
+        precision: Precision = "float32",
     ) -> Predictor:
         """Read, check and build everything once.
 
@@ -147,10 +150,10 @@ class Predictor:
             overlap: of the windows, 0 to below 1; by default the plan's.
             backend: ``torch``; ``openvino`` or ``onnx`` (CPU only); or ``auto``, which on a CPU takes what is measured to be
                 fastest. Converted networks and what was measured are kept in the model folder, if it can be written.
-            precision: of a CPU's convolutions; ``int8`` needs a model that passed autobrats_quantise.
+            precision: of a CPU's convolutions; ``bf16`` and ``int8`` need a model that passed autobrats_quantise.
 
         Raises:
-            UserError: if the folder is not a whole model folder of a format that is known, or may not compute in 8 bits.
+            UserError: if the folder is not a whole model folder of a format that is known, or may not compute so.
         """
         model = read_model_folder(Path(folder))
         return cls(
@@ -159,7 +162,8 @@ class Predictor:
             mirroring=mirroring,
             overlap=overlap,
             backend=backend,
-            int8=read_int8(model).ranges if precision == "int8" else None,
+            precision=precision,
+            ranges=None if precision == "float32" else read_rounding(model, precision).ranges,
         )
 
     @property
@@ -169,9 +173,9 @@ class Predictor:
 
     @property
     def fell_back(self) -> bool:
-        """Whether torch computes what was to be computed in 8 bits."""
+        """Whether torch computes what was to be computed in bfloat16 or 8 bits."""
         networks = [network for ensemble in self._ensembles for network in ensemble.networks]
-        return any(isinstance(network, Int8Network) and network.failed for network in networks)
+        return any(isinstance(network, RoundedNetwork) and network.failed for network in networks)
 
     def predict(
         self,
@@ -281,7 +285,8 @@ class Predictor:
                     needs_slices,
                     probes=ensemble.probes,
                     kept=kept,
-                    int8=None if self._int8 is None else self._int8[member.sha256],
+                    precision=self._precision,
+                    ranges=self._ranges.get(member.sha256),
                 )
             )
             ensemble.weights.append(member.weight)

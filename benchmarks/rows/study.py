@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,8 @@ import nibabel
 import numpy as np
 
 from autobrats.devices import core_count
-from autobrats.inference.int8_file import Int8Check
+from autobrats.inference.precision import IN_WORDS
+from autobrats.inference.rounding_file import RoundingCheck
 from benchmarks.side_by_side.command import measure_command
 from benchmarks.side_by_side.comparison import Comparison, Figures, Row, Setting, alternately
 from benchmarks.side_by_side.nnunet_plan import BRATS_LABELS, BRATS_SUFFIX, brats_images, brats_mask
@@ -23,15 +25,15 @@ GOAL, MEMORY_GOAL = 4.0, 2.0
 
 
 class Models(NamedTuple):
-    """The model folders of both sides, and the file of what 8 bits change in ours, calibrated on the first study."""
+    """The model folders of both sides, and the file of what rounding changes in ours, calibrated on the first study."""
 
     ours: Path
     theirs: Path
-    check: Path
+    checks: Path
 
 
 def run(setting: Setting, mirroring: bool) -> list[Comparison]:
-    """autobrats_predict, in float32 and in 8 bits, beside nnUNetv2_predict_from_modelfolder, with or without mirroring."""
+    """autobrats_predict, in every precision of this processor, beside nnUNetv2_predict_from_modelfolder."""
     first, *others = sorted(path for path in (setting.data / STUDIES).iterdir() if path.is_dir())
     models = _models(setting, first, others)
     given = setting.scratch / "images"
@@ -44,8 +46,8 @@ def run(setting: Setting, mirroring: bool) -> list[Comparison]:
 def _models(setting: Setting, first: Path, others: list[Path]) -> Models:
     """Both sides' with the same weights; made by the first of the two rows."""
     folder = setting.shared / "models of study"
-    models = Models(folder / "ours", folder / "theirs", folder / "check.json")
-    if models.check.is_file():
+    models = Models(folder / "ours", folder / "theirs", folder / "checks.json")
+    if models.checks.is_file():
         return models
     folder.mkdir(exist_ok=True)
     options = {"weights": str(folder / "weights.pt"), "patch": PATCH, "threads": core_count()}
@@ -57,7 +59,7 @@ def _models(setting: Setting, first: Path, others: list[Path]) -> Models:
         "studies": str(first.parent),
         "calibration": [first.name],
         "held_back": [study.name for study in others],
-        "check": str(models.check),
+        "checks": str(models.checks),
     }
     with Side(setting.ours, "ours_model", {**options, **ours}):
         return models
@@ -74,8 +76,8 @@ def _compare(setting: Setting, models: Models, study: Path, given: Path, mirrori
             [program, "-i", study, "-o", masks(precision), "-m", models.ours, "--device", "cpu", *options]
         )
 
-    check = Int8Check.model_validate_json(models.check.read_text())
-    precisions = ["float32", "int8"] if check.passed else ["float32"]
+    checks = {name: RoundingCheck(**check) for name, check in json.loads(models.checks.read_text()).items()}
+    precisions = ["float32", *(name for name, check in checks.items() if check.passed)]
 
     def all_of_ours() -> dict[str, Figures]:
         return {precision: ours(precision) for precision in precisions}
@@ -93,15 +95,18 @@ def _compare(setting: Setting, models: Models, study: Path, given: Path, mirrori
     notes = {
         "float32": f"the network was trained on the study for a few minutes: {_dices(expected, reference)} with its mask. "
         "In the first of ours the fastest backend is found out, and the model folder keeps it",
-        "int8": f"8 bits change the mean Dice of {check.patients} other studies by {check.difference:+.4f} "
-        f"({check.low:+.4f} to {check.high:+.4f})",
+    }
+    notes |= {
+        name: f"{IN_WORDS[name]}: the mean Dice of {check.patients} other studies changes by {check.difference:+.4f} "
+        f"({check.low:+.4f} to {check.high:+.4f})"
+        for name, check in checks.items()
     }
     return [
         Comparison.of(
             [figures[precision] for figures in our],
             their,
             memory="peak_gib",
-            work=work + ", 8 bits (a choice)" * (precision == "int8"),
+            work=work + ("" if precision == "float32" else f", {IN_WORDS[precision]} (a choice)"),
             against="nnUNetv2_predict_from_modelfolder",
             goal=GOAL,
             memory_goal=MEMORY_GOAL,

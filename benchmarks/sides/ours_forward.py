@@ -26,7 +26,8 @@ def prepare(options: dict[str, Any]) -> State:
     images = torch.from_numpy(np.load(folder / "images.npy"))
     network = brats_network(folder / "weights.pt").eval()
     ranges = calibrated(network, images) if options["precision"] == "int8" else None
-    state = State(with_backend(network, "auto", torch.device("cpu"), int8=ranges), images)
+    computing = with_backend(network, "auto", torch.device("cpu"), precision=options["precision"], ranges=ranges)
+    state = State(computing, images)
     for _ in range(2 * len(cpu_backends("auto")) + 1):  # it times each of them twice, and takes the fastest
         forward(state)
     np.save(folder / "ours.npy", forward(state).numpy())

@@ -1,4 +1,4 @@
-"""autobrats_quantise and autobrats_predict --precision int8, on a model of two trained folds."""
+"""autobrats_quantise and autobrats_predict --precision, on a model of two trained folds."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from autobrats.commands.quantise import main
 from autobrats.dataset.cases import Dataset, ImageFile
 from autobrats.dataset.volumes import read_volume
 from autobrats.files import read_model
-from autobrats.inference.int8_file import Int8, read_int8, write_int8
+from autobrats.inference.backends import choice, openvino_computes_bfloat16
 from autobrats.inference.model_folder import TrainedNetwork, read_model_folder, write_model_folder
+from autobrats.inference.precision import IN_WORDS, RoundedPrecision
+from autobrats.inference.rounding_file import FILES, Rounding, read_rounding, write_rounding
 from autobrats.networks.building import build_network
 from autobrats.plan import Part, Plan
 from autobrats.workspace import DatasetFolder
@@ -53,47 +55,66 @@ def folder(made: DatasetFolder, workspace: Path, monkeypatch: pytest.MonkeyPatch
     return DatasetFolder(workspace / "tiny")
 
 
-def judged(folder: DatasetFolder, low: float) -> Int8:
+def judged(folder: DatasetFolder, precision: RoundedPrecision, low: float) -> None:
     """As if the check had found this lower end of the interval."""
-    model = read_model_folder(folder.model)
-    int8 = read_model(folder.model / "int8.json", Int8)
-    int8 = int8.model_copy(update={"check": int8.check.model_copy(update={"low": low})})
-    write_int8(model, int8)
-    return int8
+    rounding = read_model(folder.model / FILES[precision], Rounding)
+    rounding = rounding.model_copy(update={"check": rounding.check.model_copy(update={"low": low})})
+    write_rounding(read_model_folder(folder.model), precision, rounding)
 
 
-def test_the_check_is_kept_and_decides(folder: DatasetFolder, capsys: pytest.CaptureFixture) -> None:
+def test_the_checks_are_kept_and_decide(folder: DatasetFolder, capsys: pytest.CaptureFixture) -> None:
     code = main(["--cases", "4"])
     said = capsys.readouterr().out
-    int8 = read_model(folder.model / "int8.json", Int8)
-    assert code == (0 if int8.check.passed else 1)
-    assert int8.check.predictions == 4 and int8.check.patients >= 2 and f"{int8.check.difference:+.4f}" in said
-    assert len(int8.ranges) == 2 and all(len(ranges) >= 3 for ranges in int8.ranges.values())
+    names = [precision for precision, name in FILES.items() if (folder.model / name).is_file()]
+    assert names == (["bf16", "int8"] if openvino_computes_bfloat16() else ["int8"])
+    checked = {precision: read_model(folder.model / FILES[precision], Rounding) for precision in names}
+    assert code == (0 if all(rounding.check.passed for rounding in checked.values()) else 1)
+    for precision, rounding in checked.items():
+        assert rounding.check.predictions == 4 and rounding.check.patients >= 2
+        assert f"{IN_WORDS[precision]}: the mean Dice changes by {rounding.check.difference:+.4f}" in said
+        assert len(rounding.ranges) == 2
+        assert all((len(ranges) >= 3) == (precision == "int8") for ranges in rounding.ranges.values())
 
     studies = str(next(iter(read_model(folder.dataset_file, Dataset).cases)).images["t1n"].path.parents[1])
-    judged(folder, low=-0.01)
-    assert predict_main(["-i", studies, "-o", "refused", "--precision", "int8"]) == 2
-    assert "8 bits would change this model's masks" in capsys.readouterr().err
-
-    judged(folder, low=-0.001)
-    for precision in ("float32", "int8"):
+    for precision in names:
+        judged(folder, precision, low=-0.01)
+        assert predict_main(["-i", studies, "-o", "refused", "--precision", precision]) == 2
+        assert f"in {IN_WORDS[precision]} would change this model's masks" in capsys.readouterr().err
+        judged(folder, precision, low=-0.001)
+    masks = {}
+    for precision in ("float32", *names):
         options = ["--precision", precision, "--backend", "openvino", "--no-mirroring"]
         assert predict_main(["-i", studies, "-o", precision, *options]) == 0
-    masks = [
-        np.stack([read_volume(ImageFile(path=path)).voxels for path in sorted(Path(precision).glob("*.nii.gz"))])
-        for precision in ("float32", "int8")
-    ]
-    assert masks[0].shape == masks[1].shape and masks[0].any()
-    assert 0 < (masks[0] != masks[1]).mean() < 0.05
+        paths = sorted(Path(precision).glob("*.nii.gz"))
+        masks[precision] = np.stack([read_volume(ImageFile(path=path)).voxels for path in paths])
+    for precision in names:
+        assert masks[precision].shape == masks["float32"].shape and masks["float32"].any()
+        assert 0 < (masks["float32"] != masks[precision]).mean() < 0.05
 
     assert export_main(["-o", "model.zip"]) == 0 and import_main(["model.zip", "-o", "elsewhere"]) == 0
-    assert read_int8(read_model_folder(Path("elsewhere"))).check.low == -0.001
-    assert predict_main(["-i", studies, "-o", "gone", "--precision", "int8", "--backend", "torch"]) == 2
-    assert "8 bits are computed by OpenVINO" in capsys.readouterr().err
+    for precision in names:
+        assert read_rounding(read_model_folder(Path("elsewhere")), precision).check.low == -0.001
+        assert predict_main(["-i", studies, "-o", "gone", "--precision", precision, "--backend", "torch"]) == 2
+        assert f"OpenVINO predicts in {IN_WORDS[precision]}" in capsys.readouterr().err
 
 
-def test_without_a_check_it_is_refused(folder: DatasetFolder, capsys: pytest.CaptureFixture) -> None:
-    assert predict_main(["-i", ".", "-o", "out", "--precision", "int8"]) == 2
+def test_one_precision_is_checked_by_itself(folder: DatasetFolder, capsys: pytest.CaptureFixture) -> None:
+    main(["--cases", "4", "--precision", "int8"])
+    assert (folder.model / "int8.json").is_file() and not (folder.model / "bf16.json").exists()
+    assert "bfloat16" not in capsys.readouterr().out
+
+
+def test_a_processor_without_bfloat16_says_so(
+    folder: DatasetFolder, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "openvino_computes_bfloat16", lambda: False)
+    assert main(["--precision", "bf16"]) == 2
+    assert "no instructions for bfloat16 (AMX, AVX-512 BF16); leave --precision bf16 out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_without_a_check_it_is_refused(folder: DatasetFolder, capsys: pytest.CaptureFixture, precision: str) -> None:
+    assert predict_main(["-i", ".", "-o", "out", "--precision", precision]) == 2
     assert "run autobrats_quantise" in capsys.readouterr().err
 
 

@@ -12,12 +12,13 @@ from torch import nn
 from autobrats.errors import UserError
 from autobrats.inference.backends.arrangements import CpuBackend
 from autobrats.inference.backends.chosen_network import ChosenNetwork, Probes
-from autobrats.inference.backends.int8_network import Int8Network
 from autobrats.inference.backends.kept_models import KeptModels
 from autobrats.inference.backends.onnx_network import check_onnx_is_installed, missing_onnx_packages
-from autobrats.inference.backends.openvino_network import openvino_is_installed
+from autobrats.inference.backends.openvino_network import openvino_computes_bfloat16, openvino_is_installed
+from autobrats.inference.backends.rounded_network import Bfloat16Network, Int8Network, RoundedNetwork
 from autobrats.inference.backends.torch_network import TorchNetwork
 from autobrats.inference.int8 import Range
+from autobrats.inference.precision import IN_WORDS, Precision, RoundedPrecision
 
 BackendName = Literal["auto", "torch", "openvino", "onnx"]
 
@@ -44,8 +45,9 @@ def with_backend(
     *,
     probes: Probes | None = None,
     kept: KeptModels | None = None,
-    int8: Mapping[str, Range] | None = None,
-) -> TorchNetwork | ChosenNetwork | Int8Network:
+    precision: Precision = "float32",
+    ranges: Mapping[str, Range] | None = None,
+) -> TorchNetwork | ChosenNetwork | RoundedNetwork:
     """The network as a function from images, (batch, modality, z, y, x), to logits on the same device.
 
     Args:
@@ -53,14 +55,15 @@ def with_backend(
         needs_slices: whether the answer of a slice-classification branch is needed as well, which only torch gives.
         probes: shared by the networks of one architecture, of the backends that :func:`cpu_backends` gives.
         kept: where converted models are kept.
-        int8: the ranges with which OpenVINO computes in 8 bits; None for float32.
+        precision: of a CPU's convolutions; OpenVINO computes what is not float32.
+        ranges: of the convolutions' inputs, for ``int8``.
 
     Raises:
-        UserError: if a library is asked for that is not there, or the device is no CPU.
+        UserError: if a library is asked for that is not there, the device is no CPU, or the processor has no bfloat16.
     """
-    if int8 is not None:
-        _check_int8(backend, device, needs_slices)
-        return Int8Network(network, int8, kept)
+    if precision != "float32":
+        _check_rounded(precision, backend, device, needs_slices)
+        return Bfloat16Network(network, kept) if precision == "bf16" else Int8Network(network, ranges or {}, kept)
     titles = {"openvino": "OpenVINO", "onnx": "ONNX"}
     if backend in titles and device.type != "cpu":
         raise UserError(
@@ -77,15 +80,21 @@ def with_backend(
     return ChosenNetwork(network, probes or Probes(cpu_backends(backend)), kept)
 
 
-def _check_int8(backend: BackendName, device: torch.device, needs_slices: bool) -> None:
-    """UserError where there is no prediction in 8 bits."""
+def _check_rounded(precision: RoundedPrecision, backend: BackendName, device: torch.device, needs_slices: bool) -> None:
+    """UserError where there is no prediction in so few digits."""
+    words = IN_WORDS[precision]
+    option = f"--precision {precision}"
     if device.type != "cpu":
-        raise UserError(f"8 bits are for CPUs, not for {device}; say --device cpu, or leave --precision int8 out.")
+        raise UserError(
+            f"Predicting in {words} is for CPUs, not for {device}; say --device cpu, or leave {option} out."
+        )
     if backend in ("torch", "onnx"):
-        raise UserError(f"8 bits are computed by OpenVINO; leave --backend {backend} or --precision int8 out.")
+        raise UserError(f"OpenVINO predicts in {words}; leave --backend {backend} or {option} out.")
     if not openvino_is_installed():
-        raise UserError("8 bits are computed by OpenVINO, which is not installed; pip install openvino.")
+        raise UserError(f"OpenVINO predicts in {words}, and is not installed; pip install openvino.")
     if needs_slices:
         raise UserError(
-            "There are no 8 bits for a network with a slice-classification branch: torch runs it, in float32."
+            f"A network with a slice-classification branch does not predict in {words}: torch runs it, in float32."
         )
+    if precision == "bf16" and not openvino_computes_bfloat16():
+        raise UserError(f"This processor has no instructions for {words} (AMX, AVX-512 BF16); leave {option} out.")

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +26,18 @@ def openvino_is_installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+def openvino_computes_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16 (AMX, AVX-512 BF16), as OpenVINO sees it."""
+    return "BF16" in _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 class OpenVinoNetwork(ConvertedNetwork):
     """A network run by OpenVINO; see :class:`~autobrats.inference.backends.converted_network.ConvertedNetwork`."""
 
     backend = "openvino"
     title = "OpenVINO"
+    hint: ClassVar[str] = "f32"
+    """Of OpenVINO, in which numbers to compute."""
 
     def kept_name(self, shape: Shape) -> str:
         """By shape: sizes along z, y and x are constants of the converted model, with which it is fastest."""
@@ -48,7 +55,7 @@ class OpenVinoNetwork(ConvertedNetwork):
             self.kept.keep(name, SUFFIXES, lambda path: _save(model, path))
         self._adapt(model)
         model.reshape([arrangement.batch, *image.shape[1:]])
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        settings = {"INFERENCE_PRECISION_HINT": self.hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         if arrangement.streams == 1:
             settings["PERFORMANCE_HINT"] = "LATENCY"
         else:

@@ -1,4 +1,4 @@
-"""8-bit convolutions against the same network in float32."""
+"""Networks in 8 bits and in bfloat16 against the same network in float32."""
 
 import numpy as np
 import openvino
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autobrats.inference.backends import Int8Network
+from autobrats.inference.backends import Bfloat16Network, Int8Network, openvino_computes_bfloat16
 from autobrats.inference.backends.openvino_network import _convert
 from autobrats.inference.int8 import ActivationRanges, quantise_convolutions, weights_key
 from autobrats.networks.output import NetworkOutput
@@ -87,6 +87,15 @@ def test_a_network_in_8_bits_says_when_it_is_not(network, images, caplog):
         absurd = Int8Network(network, dict.fromkeys(seen.mean(), (-1000000.0, 1000000.0)))
         assert torch.equal(absurd(images), expected) and absurd.failed
         assert "off by" in caplog.text
+
+
+@pytest.mark.skipif(not openvino_computes_bfloat16(), reason="this processor has no instructions for bfloat16")
+def test_logits_in_bfloat16_are_close_and_not_equal(network, images):
+    with torch.inference_mode():
+        rounded, expected = Bfloat16Network(network), network(images).logits
+        difference = (rounded(images) - expected).std()
+    # bfloat16 has 8 bits of mantissa: each of seven layers rounds by 0.2 % on average.
+    assert 0 < difference < 0.02 * expected.std() and not rounded.failed
 
 
 def compute(model: openvino.Model, images: Tensor) -> np.ndarray:

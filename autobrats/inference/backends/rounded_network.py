@@ -1,4 +1,4 @@
-"""A network whose convolutions OpenVINO computes in 8-bit integers."""
+"""Networks whose convolutions OpenVINO computes in numbers of fewer digits: bfloat16, 8-bit integers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,32 @@ FARTHEST = 0.25
 """Standard deviation of the difference of the logits, relative to that of the logits, above which something is broken."""
 
 
-class Int8Network(OpenVinoNetwork):
-    """A network in 8 bits; torch goes on in its place where a processor gets its integers wrong.
+class RoundedNetwork(OpenVinoNetwork):
+    """A network in fewer digits; torch goes on in its place where a processor gets its numbers wrong."""
+
+    def check_name(self, arrangement: Arrangement) -> str:
+        return f"{super().check_name(arrangement)} as {self.title}"
+
+    def _check(self, compiled: Compiled, images: Tensor, arrangement: Arrangement) -> float:
+        """Far coarser than in float32: whether masks suffer is what autobrats_quantise checks."""
+        rounded = compiled(images[: arrangement.batch])
+        compiled.release()
+        exact = torch.cat([self.network(image[None]).logits for image in images[: arrangement.batch]])
+        difference = float((rounded - exact).std() / exact.std().clamp(min=1e-6))
+        if not difference <= FARTHEST:
+            raise ValueError(f"its logits are off by {difference:.0%} of their spread")
+        return difference
+
+
+class Bfloat16Network(RoundedNetwork):
+    """A network in bfloat16, the layers between the convolutions included; sums are float32."""
+
+    title = "OpenVINO in bfloat16"
+    hint = "bf16"
+
+
+class Int8Network(RoundedNetwork):
+    """A network in 8 bits.
 
     Args:
         network: on any device; it is moved to the CPU.
@@ -39,14 +63,4 @@ class Int8Network(OpenVinoNetwork):
             raise ValueError(f"{rounded} of its {len(self._ranges)} convolutions are found in the converted network")
 
     def check_name(self, arrangement: Arrangement) -> str:
-        return f"{super().check_name(arrangement)} in 8 bits, ranges {digest(**self._ranges)}"
-
-    def _check(self, compiled: Compiled, images: Tensor, arrangement: Arrangement) -> float:
-        """Far coarser than in float32: whether masks suffer is what autobrats_quantise checks."""
-        rounded = compiled(images[: arrangement.batch])
-        compiled.release()
-        exact = torch.cat([self.network(image[None]).logits for image in images[: arrangement.batch]])
-        difference = float((rounded - exact).std() / exact.std().clamp(min=1e-6))
-        if not difference <= FARTHEST:
-            raise ValueError(f"its logits are off by {difference:.0%} of their spread")
-        return difference
+        return f"{super().check_name(arrangement)}, ranges {digest(**self._ranges)}"
