@@ -81,7 +81,7 @@ def run(row: Row, arguments: argparse.Namespace, shared: Path) -> None:
                 print(f"  {line.note}", flush=True)
         if arguments.save:
             results = read_results(RESULTS)
-            if lost := works_lost(results, row.name, lines):
+            if (lost := works_lost(results, row.name, lines)) and not arguments.full:
                 raise ValueError(f"it is not saved, because the page has more of it ({lost[0]}); say --full.")
             results.rows[row.name] = measured_here(lines, arguments.peer, setting.scratch)
             write_results(RESULTS, results)

@@ -29,6 +29,7 @@ def plan_like_nnunet(
     modalities: Sequence[str] = BRATS,
     convention: Convention = KNOWN["brats2017"],
     augmentation: Augmentation | None = None,
+    mixed_precision: bool = True,
 ) -> Plan:
     """Voxels of 1 mm, z-scored; batches, loss, optimiser and sliding window as nnU-Net's trainer and predictor have them.
 
@@ -37,6 +38,7 @@ def plan_like_nnunet(
         batch: patches in a batch.
         network: of the one configuration.
         augmentation: of training; autobrats' own if None.
+        mixed_precision: of training; only devices with units for bfloat16 compute in it.
     """
     z, y, x = patch
     configuration = Configuration(
@@ -53,7 +55,9 @@ def plan_like_nnunet(
         schedule=Part(name="polynomial"),
         trainer=Part(name="trainer"),
         hooks=[],
-        training=Training(iterations=250_000, iterations_per_epoch=250, gradient_clip_norm=12.0),
+        training=Training(
+            iterations=250_000, iterations_per_epoch=250, gradient_clip_norm=12.0, mixed_precision=mixed_precision
+        ),
         inference=Inference(patch_size=(z, y, x), overlap=0.5, mirror_axes=[0, 1, 2], mirror_average="logits"),
     )
     return Plan(

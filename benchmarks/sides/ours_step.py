@@ -34,7 +34,7 @@ class State(NamedTuple):
 def prepare(options: dict[str, Any]) -> State:
     folder = Path(options["folder"])
     torch.set_num_threads(options["threads"])
-    trainer = Trainer(make_job(folder, options["patch"], options["batch"]))
+    trainer = Trainer(make_job(folder, options["patch"], options["batch"], options["mixed_precision"]))
     weights = torch.load(folder / "weights.pt", weights_only=True)
     trainer.network.load_state_dict(from_nnunet(weights, len(trainer.network.heads)))
     memory = ExitStack()
@@ -49,9 +49,9 @@ def prepare(options: dict[str, Any]) -> State:
     return State(trainer, batch, trainer.last_loss, memory)
 
 
-def make_job(folder: Path, patch: list[int], batch: int) -> TrainingJob:
+def make_job(folder: Path, patch: list[int], batch: int, mixed_precision: bool) -> TrainingJob:
     """A job without cases: the row brings its own batch."""
-    plan = plan_like_nnunet(patch, batch, network_part(deep_supervision=True))
+    plan = plan_like_nnunet(patch, batch, network_part(deep_supervision=True), mixed_precision=mixed_precision)
     return TrainingJob(
         dataset=Dataset(
             name="benchmark",
