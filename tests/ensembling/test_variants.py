@@ -128,8 +128,10 @@ def test_a_model_predicts_what_was_tuned_on(trained: Trained, variant: Variant, 
     for name in trained.names:
         expected = chosen_labels(name, ChosenPrediction(source, choice, 0))
         found = predictor.predict(trained.dataset.case(name)).labels
-        # A CRF sees images in half precision in the tuning, and in single precision here.
-        assert np.count_nonzero(found != expected) <= (0 if variant.crf is None else 0.005 * np.count_nonzero(expected))
+        # Where backends differ in their last digits, a voxel at the threshold may fall on its other side. A CRF sees images
+        # in half precision in the tuning, and in single precision here.
+        most = 2 if variant.crf is None else 0.005 * np.count_nonzero(expected)
+        assert np.count_nonzero(found != expected) <= most
         sizes.append(np.count_nonzero(expected))
     assert min(sizes) > 0, "the test needs rules that leave something"
 
