@@ -232,6 +232,7 @@ def _importing_beside(*modules: str) -> Iterator[Callable[[], bool]]:
                 for module in modules:
                     importlib.import_module(module)
         finally:
+            gc.freeze()  # modules stay for good
             gc.enable()
 
     thread = threading.Thread(target=import_them, daemon=True)

@@ -18,6 +18,9 @@ from pathlib import Path
 from autobrats import __version__
 from autobrats.errors import UserError
 
+_RARELY = (50_000, 20, 20)
+"""When Python looks for garbage: its own thresholds make that a fifth of the time in which torch is imported."""
+
 
 def new_parser(name: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
     """An argument parser with the options that every command has."""
@@ -69,6 +72,7 @@ def run(
     """
     arguments = parser.parse_args(argv)
     _log_to_stderr()
+    gc.set_threshold(*_RARELY)
     atexit.register(gc.freeze)  # nothing is left to be collected: Python would search all of torch for it, for a second
     try:
         with _sigterm_as_ctrl_c():
