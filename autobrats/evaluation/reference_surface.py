@@ -6,9 +6,9 @@ import math
 from functools import cached_property
 
 import numpy as np
-from edt import edt
 from scipy.spatial import cKDTree
 
+from autobrats.dataset.distances import distances_inside
 from autobrats.evaluation.cases import ABSENT_MM
 from autobrats.evaluation.flat_volume import FlatGrid
 from autobrats.evaluation.surface import surface
@@ -42,7 +42,7 @@ class ReferenceRegion:
         dice = 2 * int(np.count_nonzero(prediction & self.mask)) / (predicted + self.voxels)
         border = self._grid.surface(prediction)
         distances = self._distances.take(np.flatnonzero(self._grid.inside(border)))
-        return dice, float(max(_percentile(distances), self._to(border)))
+        return dice, self._farther(_percentile(distances), border)
 
     @cached_property
     def _border(self) -> np.ndarray:
@@ -52,10 +52,10 @@ class ReferenceRegion:
     @cached_property
     def _distances(self) -> np.ndarray:
         """Of every voxel to the reference's surface in mm, float32, the inside of the flat volume."""
-        return self._grid.inside(self._grid.flat(edt(~surface(self.mask), anisotropy=self.spacing_mm)))
+        return self._grid.inside(self._grid.flat(distances_inside(~surface(self.mask), self.spacing_mm)))
 
     @cached_property
-    def _steps(self) -> list[tuple[list[int], float]]:
+    def _steps(self) -> list[tuple[np.ndarray, float]]:
         """Steps in the flat volume to the voxels around, those of one length together, and the lengths in mm, rising.
 
         Only lengths that no voxel outside the cube can undercut.
@@ -64,37 +64,41 @@ class ReferenceRegion:
         lengths = np.linalg.norm(around * self.spacing_mm, axis=1)
         steps = self._grid.step(around)
         reached = np.unique(lengths[lengths < (NEAR + 1) * min(self.spacing_mm)])
-        return [(steps[lengths == length].tolist(), float(length)) for length in reached]
+        return [(steps[lengths == length], float(length)) for length in reached]
 
-    def _to(self, border: np.ndarray) -> float:
-        """The 95th percentile of the distances of the reference's surface to another one, in the flat volume.
+    def _farther(self, distance: float, border: np.ndarray) -> float:
+        """The larger of a distance and of the 95th percentile of those of the reference's surface to another one.
 
-        Neighbours are looked at in the order of their distance until enough of the surface has found its nearest: what is
-        left is farther away and does not change the percentile.
+        The other surface is given in the flat volume. Neighbours are looked at in the order of their distance until enough of
+        the surface has found its nearest: what is left is farther away and does not change the percentile.
         """
         left = self._border
-        found: list[np.ndarray] = []
-        needed = math.ceil(SHARE * (len(left) - 1)) + 1
+        points, counts = len(left), [len(left)]
+        lengths: list[float] = []
+        most_left = points - math.ceil(SHARE * (points - 1)) - 1
         grown = self._grid.zeros()
         for steps, length in self._steps:
             if VOXELS_PER_POINT * len(left) < self._grid.voxels:
-                hits = border.take(left + steps[0])
-                for step in steps[1:]:
-                    hits |= border.take(left + step)
+                hits = border.take(left + steps[:, None]).any(axis=0)
             else:
                 # The distance is as long backwards, so the other surface may be moved instead.
                 inside = self._grid.inside(grown)
-                for step in steps:
+                for step in steps.tolist():
                     inside |= self._grid.inside(border, step)
                 hits = grown.take(left)
-            missed = left[~hits]
-            found.append(np.full(len(left) - len(missed), length))
-            left = missed
-            if len(self._border) - len(left) >= needed:
-                return _percentile(np.concatenate(found), len(self._border))
-        others, rest = (self._grid.positions(places, self.spacing_mm) for places in (np.flatnonzero(border), left))
-        tree = cKDTree(others, balanced_tree=False, compact_nodes=False)
-        return _percentile(np.concatenate([*found, tree.query(rest)[0]]))
+            left = left[~hits]
+            lengths.append(length)
+            counts.append(len(left))
+            if len(left) <= most_left:
+                break
+        if len(left) <= most_left and lengths[-1] <= distance:
+            return distance
+        found = np.repeat(lengths, -np.diff(counts))
+        if len(left) > most_left:
+            others, rest = (self._grid.positions(places, self.spacing_mm) for places in (np.flatnonzero(border), left))
+            tree = cKDTree(others, balanced_tree=False, compact_nodes=False)
+            found = np.concatenate([found, tree.query(rest)[0]])
+        return max(distance, _percentile(found, points))
 
 
 def _percentile(distances: np.ndarray, points: int | None = None) -> float:

@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from edt import edt
 from scipy.spatial import cKDTree
 
 from autobrats.dataset.background import bounding_slices
+from autobrats.dataset.distances import distances_inside
 
 Percentile = Literal["directed", "pooled"]
 """How a percentile Hausdorff distance is taken from the two directed sets of distances.
@@ -128,7 +128,7 @@ def _nearest(points: np.ndarray, others: np.ndarray, spacing_mm: tuple[float, fl
         if not len(rest):
             return distances
     if len(rest) * _VOXELS_PER_POINT > others.size:
-        distances[rest] = edt(~others, anisotropy=spacing_mm)[tuple(indices[rest].T)]
+        distances[rest] = distances_inside(~others, spacing_mm)[tuple(indices[rest].T)]
     else:
         distances[rest] = _search(indices[rest] * np.asarray(spacing_mm, np.float64), positions(others, spacing_mm))
     return distances

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from edt import edt
 from scipy.ndimage import correlate1d
 
 from autobrats.dataset.background import bounding_slices
+from autobrats.dataset.distances import distances_inside
 from autobrats.postprocessing.context import PostprocessingContext
 from autobrats.postprocessing.exclusive_labels import ExclusiveLabels
 from autobrats.postprocessing.permutohedral_lattice import PermutohedralLattice
@@ -165,7 +165,7 @@ def _around(
         for side, more, size in zip(tight, reach, mask.shape, strict=True)
     )
     box = (z, y, x)
-    return box, edt(~mask[box], anisotropy=spacing_mm) <= margin_mm
+    return box, distances_inside(~mask[box], spacing_mm) <= margin_mm
 
 
 def _others_on_lattice(lattice: PermutohedralLattice) -> Filter:

@@ -6,15 +6,16 @@ import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal
 
 import fill_voids
 import numpy as np
-from edt import edt
 
 from autobrats.dataset.background import bounding_slices
 from autobrats.dataset.connected_components import connected_components
 from autobrats.dataset.conventions import Convention, above
+from autobrats.dataset.distances import distances_inside
 from autobrats.postprocessing.context import PostprocessingContext
 
 SLAB = 16
@@ -73,7 +74,7 @@ class RegionRule:
         """
         prepared = self.prepared(mask, spacing_mm)
         if self.takes_components and prepared.any():
-            components = Components(prepared, probability if self.seed_threshold > self.threshold else None)
+            components = Components(prepared, probability)
             prepared = components.kept(self.stays(components, math.prod(spacing_mm)))
         return self.finished(prepared, math.prod(spacing_mm))
 
@@ -105,8 +106,7 @@ class RegionRule:
         """Which components stay: boolean, by the component's number; the background, number 0, does not."""
         stays = components.sizes * voxel_mm3 >= self.min_component_mm3
         if self.seed_threshold > self.threshold:
-            assert components.peaks is not None
-            stays &= components.peaks > self.seed_threshold * components.scale
+            stays &= above(components.peaks, self.seed_threshold)
         stays[0] = False
         if self.keep_largest and stays.any():
             largest = np.where(stays, components.sizes, 0).argmax()
@@ -120,26 +120,27 @@ class Components:
 
     Args:
         mask: boolean (z, y, x).
-        probability: in 0..1, or uint8 in 0..255, the same shape; None if peaks are not asked for.
+        probability: in 0..1, or uint8 in 0..255, the same shape, not to be written to any more.
 
     Attributes:
         sizes: voxels, by the component's number; 0 is the background.
-        peaks: the highest probability, by the component's number; None without a probability.
-        scale: of the probability's 1.
     """
 
-    def __init__(self, mask: np.ndarray, probability: np.ndarray | None) -> None:
-        self._shape = mask.shape
+    def __init__(self, mask: np.ndarray, probability: np.ndarray) -> None:
+        self._shape, self._probability = mask.shape, probability
         self._box = bounding_slices(mask) or (slice(0, 0),) * 3
         inner = mask[self._box]
         self._numbers = connected_components(inner) if inner.size else np.zeros((0, 0, 0), np.uint8)
-        inside = self._numbers[inner]
-        self.sizes = np.bincount(inside, minlength=1)
+        self.sizes = np.bincount(self._numbers[inner], minlength=1)
         self.sizes[0] = 0
-        self.scale, self.peaks = 1, None
-        if probability is not None:
-            self.scale, self.peaks = _scale(probability), np.zeros(len(self.sizes), np.float32)
-            np.maximum.at(self.peaks, inside, probability[self._box][inner].astype(np.float32))
+
+    @cached_property
+    def peaks(self) -> np.ndarray:
+        """The highest probability, of the same type, by the component's number."""
+        inner = self._numbers > 0
+        highest = np.zeros(len(self.sizes), self._probability.dtype)
+        np.maximum.at(highest, self._numbers[inner], self._probability[self._box][inner])
+        return highest
 
     @property
     def nbytes(self) -> int:
@@ -319,9 +320,9 @@ def _grown(mask: np.ndarray, by_mm: float, spacing_mm: tuple[float, float, float
     )
     result = np.zeros_like(mask)
     if by_mm > 0:
-        result[around] = edt(~mask[around], anisotropy=spacing_mm) <= by_mm
+        result[around] = distances_inside(~mask[around], spacing_mm) <= by_mm
     else:
-        result[around] = edt(mask[around], anisotropy=spacing_mm) > -by_mm
+        result[around] = distances_inside(mask[around], spacing_mm) > -by_mm
     return result
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from edt import edt
 
 from autobrats.dataset.background import bounding_slices
+from autobrats.dataset.distances import distances_inside
 from autobrats.evaluation.surface import positions
 
 POSITION_NAMES = (
@@ -70,7 +70,7 @@ def tumour_position(
     inside = brain | whole
     around = bounding_slices(inside)
     assert around is not None
-    depth_mm = edt(inside[around], anisotropy=spacing_mm, black_border=True)
+    depth_mm = distances_inside(inside[around], spacing_mm, black_border=True)
     values["size_WT_near_border"] = (depth_mm[whole[around]] <= NEAR_BORDER_MM).mean()
     if core.any():
         depths = depth_mm[core[around]]

@@ -31,8 +31,8 @@ def run(setting: Setting) -> list[Comparison]:
             against="the same trials without caches",
             goal=10,
             agreement=f"largest difference of the objective: {max(column(their, 'difference')):.1e}",
-            note="ours is a whole search in one process, opening the cases and the importances included; of the others "
-            f"{AGAIN} trials, spread over all, are run and their seconds taken for all",
+            note="ours is a whole search in one process, opening the cases and the importances included; the other one "
+            f"proposes the same trials, of which {AGAIN}, spread over all, are run and their seconds taken for all",
         )
     ]
 
