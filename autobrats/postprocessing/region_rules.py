@@ -129,7 +129,7 @@ class Components:
     def __init__(self, mask: np.ndarray, probability: np.ndarray) -> None:
         self._shape, self._probability = mask.shape, probability
         self._box = bounding_slices(mask) or (slice(0, 0),) * 3
-        inner = mask[self._box]
+        inner = np.ascontiguousarray(mask[self._box])  # which look-ups take in half the time
         self._numbers = connected_components(inner) if inner.size else np.zeros((0, 0, 0), np.uint8)
         self.sizes = np.bincount(self._numbers[inner], minlength=1)
         self.sizes[0] = 0
@@ -137,9 +137,9 @@ class Components:
     @cached_property
     def peaks(self) -> np.ndarray:
         """The highest probability, of the same type, by the component's number."""
-        inner = self._numbers > 0
-        highest = np.zeros(len(self.sizes), self._probability.dtype)
-        np.maximum.at(highest, self._numbers[inner], self._probability[self._box][inner])
+        inner, probability = self._numbers > 0, np.ascontiguousarray(self._probability[self._box])
+        highest = np.zeros(len(self.sizes), probability.dtype)
+        np.maximum.at(highest, self._numbers[inner], probability[inner])
         return highest
 
     @property
