@@ -11,9 +11,8 @@ import sys
 
 import pytest
 import torch
+from real_studies import prepared_study
 
-from autobrats.dataset.reading import read_studies
-from autobrats.dataset.volumes import read_study
 from autobrats.errors import UserError
 from autobrats.inference.backends import (
     ChosenNetwork,
@@ -33,8 +32,6 @@ from autobrats.inference.sliding_window import predict_volume
 from autobrats.networks.building import build_network
 from autobrats.networks.output import NetworkOutput
 from autobrats.networks.source_code import code_sha256
-from autobrats.plan import Preprocessing
-from autobrats.preprocessing.transform import preprocess
 
 pytest.importorskip("openvino")
 CPU = torch.device("cpu")
@@ -340,12 +337,7 @@ def test_no_telemetry_is_imported():
 @pytest.mark.realdata
 def test_every_backend_predicts_a_real_study_alike(realdata, tmp_path, monkeypatch):
     monkeypatch.setattr(Probe, "_pays", lambda *_: True)
-    modalities = ["t1n", "t1c", "t2w", "t2f"]
-    (case, *_), _ = read_studies(realdata / "brats_full" / "BraTS2023", modalities)
-    study = read_study(case, modalities)
-    plan = Preprocessing(crop_to_brain=True, spacing_mm=(2, 2, 2), normalisation={})
-    prepared = preprocess(study.images, study.present, study.spacing_mm, plan, modalities)
-    images = torch.from_numpy(prepared.images[:, :32, :48, :48])
+    images = prepared_study(realdata)[:, :32, :48, :48]
     torch.manual_seed(0)
     options = {"channels": [6, 8, 12], "blocks": [1, 1, 1], "strides": [(1, 1, 1), (2, 2, 2), (2, 2, 2)]}
     network = build_network("residual_encoder_unet", options, 4, 3).eval()

@@ -4,17 +4,14 @@ import numpy as np
 import openvino
 import pytest
 import torch
+from real_studies import prepared_study
 from torch import Tensor, nn
 
-from autobrats.dataset.reading import read_studies
-from autobrats.dataset.volumes import read_study
 from autobrats.inference.backends import Bfloat16Network, Int8Network, openvino_computes_bfloat16
 from autobrats.inference.backends.openvino_network import _convert
 from autobrats.inference.int8 import ActivationRanges, quantise_convolutions, weights_key
 from autobrats.inference.sliding_window import predict_volume
 from autobrats.networks.output import NetworkOutput
-from autobrats.plan import Preprocessing
-from autobrats.preprocessing.transform import preprocess
 
 
 class Network(nn.Module):
@@ -106,13 +103,7 @@ def test_logits_in_bfloat16_are_close_and_not_equal(network, images):
 @pytest.mark.realdata
 @pytest.mark.skipif(not openvino_computes_bfloat16(), reason="this processor has no instructions for bfloat16")
 def test_probabilities_of_a_real_study_in_bfloat16(realdata, network):
-    modalities = ["t1n", "t1c", "t2w", "t2f"]
-    (case, *_), _ = read_studies(realdata / "brats_full" / "BraTS2023", modalities)
-    study = read_study(case, modalities)
-    plan = Preprocessing(crop_to_brain=True, spacing_mm=(2, 2, 2), normalisation={})
-    prepared = preprocess(study.images, study.present, study.spacing_mm, plan, modalities)
-    images = torch.from_numpy(prepared.images[:, :48, :64, :64])
-
+    images = prepared_study(realdata)[:, :48, :64, :64]
     exact, rounded = (
         predict_volume(computing, images, patch_size=(32, 32, 32), to_probabilities=torch.sigmoid).probabilities
         for computing in (network, Bfloat16Network(network))
