@@ -130,29 +130,37 @@ class Components:
         self._shape, self._probability = mask.shape, probability
         self._box = bounding_slices(mask) or (slice(0, 0),) * 3
         inner = np.ascontiguousarray(mask[self._box])  # which look-ups take in half the time
-        self._numbers = connected_components(inner) if inner.size else np.zeros((0, 0, 0), np.uint8)
-        self.sizes = np.bincount(self._numbers[inner], minlength=1)
-        self.sizes[0] = 0
+        numbers = connected_components(inner)[inner] if inner.size else np.zeros(0, np.uint8)
+        self.sizes = np.bincount(numbers, minlength=1)
+        # A number for each voxel of the mask, and a bit for each of the box, are a part of an array of numbers.
+        self._numbers = numbers.astype(np.min_scalar_type(len(self.sizes)))
+        self._bits, self._sides = np.packbits(inner), inner.shape
 
     @cached_property
     def peaks(self) -> np.ndarray:
         """The highest probability, of the same type, by the component's number."""
-        inner, probability = self._numbers > 0, np.ascontiguousarray(self._probability[self._box])
+        probability = np.ascontiguousarray(self._probability[self._box])[self._inner]
         highest = np.zeros(len(self.sizes), probability.dtype)
-        np.maximum.at(highest, self._numbers[inner], probability[inner])
+        np.maximum.at(highest, self._numbers, probability)
         return highest
 
     @property
     def nbytes(self) -> int:
         """Of memory, about."""
-        return self._numbers.nbytes + 16 * len(self.sizes)
+        return self._bits.nbytes + self._numbers.nbytes + 16 * len(self.sizes)
+
+    @property
+    def _inner(self) -> np.ndarray:
+        """The mask inside the box."""
+        return np.unpackbits(self._bits, count=math.prod(self._sides)).view(bool).reshape(self._sides)
 
     def kept(self, stays: np.ndarray) -> np.ndarray:
         """The mask, boolean (z, y, x), of the components that stay."""
+        inner, numbers = self._inner, np.flatnonzero(stays)
+        # A comparison is faster than a look-up.
+        inner[inner] = self._numbers == numbers[0] if len(numbers) == 1 else stays[self._numbers]
         mask = np.zeros(self._shape, bool)
-        numbers = np.flatnonzero(stays)
-        # A comparison takes a tenth of a look-up's time.
-        mask[self._box] = self._numbers == numbers[0] if len(numbers) == 1 else stays[self._numbers]
+        mask[self._box] = inner
         return mask
 
 
