@@ -39,7 +39,7 @@ setup(
     python_requires=">=3.10,<3.13",
     install_requires=[
         "torch>=2.4",
-        "numpy>=1.26",
+        "numpy>=2.0",
         "SimpleITK>=2.3",
         "nibabel>=5.2",
         "batchgenerators>=0.25",

@@ -20,13 +20,15 @@ class BitGrid:
     Args:
         shape: (z, y, x).
         margin: voxels.
+
+    Attributes:
+        line, slice: their bytes.
     """
 
     def __init__(self, shape: Sequence[int], margin: int) -> None:
         z, self._y, self._x = shape
         self._block = (z, self._y + margin, _round_up(self._x + margin, 8))
         self.line, self.slice = self._block[2] // 8, self._block[1] * self._block[2] // 8
-        """Bytes of a line and of a slice."""
         self._start = _round_up(margin * (self.slice + self.line + 1), 8)
         self._size = _round_up(z * self.slice, 8)
 
