@@ -76,6 +76,16 @@ def test_a_single_small_study_is_left_to_what_is_ready(tmp_path):
     assert PLAIN in run(probe, 10, ahead=1), "as many again would"
 
 
+def test_openvino_s_float32_is_tried_beside_three_products_only_if_much_is_ahead():
+    split = Arrangement(backend="bf16x3")
+    seconds = {split: 1.0, **SECONDS}
+    for ahead, tried in ((70, False), (90, True)):
+        probe = Probe([TORCH, split, PLAIN])
+        for arrangement in (TORCH, split):
+            probe.report(arrangement, 1, seconds[arrangement], 2.0)
+        assert (probe.next(ahead, 1) == PLAIN) is tried
+
+
 def test_an_unfinished_measurement_goes_on(tmp_path):
     file = tmp_path / "choice.json"
     assert run(Probe([TORCH, PLAIN, STREAMS], file), 2, images=1) == [TORCH, PLAIN]

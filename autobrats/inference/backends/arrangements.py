@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-CpuBackend = Literal["torch", "openvino", "onnx"]
+CpuBackend = Literal["torch", "bf16x3", "openvino", "onnx"]
+"""``bf16x3`` is OpenVINO as well, with every product of float32 made of three of bfloat16."""
 Shape = tuple[int, ...]
 """Of one image: (modality, z, y, x)."""
 
@@ -58,11 +59,11 @@ def arrangements(
     found = []
     for backend in backends:
         found.append(Arrangement(backend=backend, batch=plain.get(backend, 1)))
-        if backend != "openvino":
+        if backend not in ("bf16x3", "openvino"):
             continue
         more = [(1, 2), (1, 4)] + ([(2, 1), (2, 2)] if cores > 1 else [])
         found += [
-            Arrangement(backend="openvino", streams=streams, batch=batch)
+            Arrangement(backend=backend, streams=streams, batch=batch)
             for streams, batch in more
             if streams * batch * voxels <= MOST_VOXELS and fits(streams * batch)
         ]

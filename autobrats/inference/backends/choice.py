@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from autobrats.devices import computes_bfloat16
 from autobrats.errors import UserError
 from autobrats.inference.backends.arrangements import CpuBackend
 from autobrats.inference.backends.chosen_network import ChosenNetwork, Probes
@@ -26,11 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 def cpu_backends(backend: BackendName) -> list[CpuBackend]:
-    """The libraries between which a choice is open on a CPU."""
+    """The ways of computing between which a choice is open on a CPU; a library that is asked for is the only one."""
     if backend != "auto":
         return [backend]
     found: list[CpuBackend] = ["torch"]
     if openvino_is_installed():
+        if computes_bfloat16(torch.device("cpu")):
+            found.append("bf16x3")
         found.append("openvino")
     if not missing_onnx_packages():
         found.append("onnx")

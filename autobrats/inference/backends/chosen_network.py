@@ -20,6 +20,8 @@ from autobrats.inference.backends.memory_estimate import Activations, estimate_m
 from autobrats.inference.backends.onnx_network import OnnxNetwork
 from autobrats.inference.backends.openvino_network import OpenVinoNetwork
 from autobrats.inference.backends.probe import Probe
+from autobrats.inference.backends.split_convolutions import has_wide_convolutions
+from autobrats.inference.backends.split_network import SplitNetwork
 
 MEMORY_SHARE = 0.25
 """Of the free memory, which passes that are computed at the same time may take."""
@@ -51,8 +53,10 @@ class Probes:
             facts = self._facts(shape)
             file = None if self._folder is None else self._folder / f"choice-{digest(**facts)}.json"
             fits, threads = partial(_fits, network, shape, self.activations), torch.get_num_threads()
-            candidates = arrangements(self.backends, shape, threads, fits)
-            cut = candidates != arrangements(self.backends, shape, threads, lambda _: True)
+            gains = has_wide_convolutions(network)
+            backends = [backend for backend in self.backends if gains or backend != "bf16x3"]
+            candidates = arrangements(backends, shape, threads, fits)
+            cut = candidates != arrangements(backends, shape, threads, lambda _: True)
             self._probes[shape] = Probe(candidates, file=file, facts=facts, cut=cut)
         return self._probes[shape]
 
@@ -83,7 +87,11 @@ class ChosenNetwork:
         self._probes = probes
         self._ahead = math.inf
         self._last: Arrangement | None = None
-        makers: dict[str, type[ConvertedNetwork]] = {"openvino": OpenVinoNetwork, "onnx": OnnxNetwork}
+        makers: dict[str, type[ConvertedNetwork]] = {
+            "bf16x3": SplitNetwork,
+            "openvino": OpenVinoNetwork,
+            "onnx": OnnxNetwork,
+        }
         self.converted = {
             name: maker(self.network, kept) for name, maker in makers.items() if name in self._probes.backends
         }

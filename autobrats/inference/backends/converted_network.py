@@ -15,9 +15,6 @@ from autobrats.inference.backends.kept_models import KeptModels
 
 COMPILED_KEPT = 12
 """Compiled shapes that a network keeps; the one used longest ago goes first."""
-TOLERANCE = 5e-3
-"""Largest difference of a logit, relative to the largest logit of the patch (at least 1), that is no failure."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +44,11 @@ class ConvertedNetwork(ABC):
 
     backend: ClassVar[CpuBackend]
     title: ClassVar[str]
+    instead: ClassVar[str] = "torch does it, more slowly"
+    failure_level: ClassVar[int] = logging.WARNING
+    """Of the message that it cannot run a network."""
+    tolerance: ClassVar[float] = 5e-3
+    """Largest difference of a logit, relative to the largest logit of the patch (at least 1), that is no failure."""
 
     def __init__(self, network: nn.Module, kept: KeptModels | None = None) -> None:
         self.network = network.cpu().eval()
@@ -137,7 +139,7 @@ class ConvertedNetwork(ABC):
         else:
             exact = torch.cat([self.network(image[None]).logits for image in some])
         difference = float((fast - exact).abs().max())
-        if not difference <= TOLERANCE * max(1.0, float(exact.abs().max())):
+        if not difference <= self.tolerance * max(1.0, float(exact.abs().max())):
             raise ValueError(f"its logits differ from torch's by {difference:.2g}")
         return difference
 
@@ -146,7 +148,7 @@ class ConvertedNetwork(ABC):
         self.failures[key] = reason
         if self.failed:
             self._compiled.clear()
-            _log.warning("%s cannot run this network (%s); torch does it, more slowly.", self.title, reason)
+            _log.log(self.failure_level, "%s cannot run this network (%s); %s.", self.title, reason, self.instead)
         else:
             self._compiled.pop(key, None)
             _log.info("%s cannot run this network as %s (%s); another arrangement does it.", self.title, key[1], reason)

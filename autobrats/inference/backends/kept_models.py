@@ -23,7 +23,7 @@ from autobrats.files import file_sha256, read_model, write_json
 
 CONVERTED = "converted"
 """The folder in a model folder."""
-CONVERSION = 2
+CONVERSION = 3
 """Version of how networks are converted: a new one makes everything that was kept be converted again."""
 SHAPES_ON_DISK = 4
 """Converted models of a network that are kept for each backend; the one used longest ago goes first."""

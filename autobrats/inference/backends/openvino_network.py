@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from autobrats.inference.backends.arrangements import Arrangement, Shape
+from autobrats.inference.backends.arrangements import Arrangement, CpuBackend, Shape
 from autobrats.inference.backends.converted_network import Compiled, ConvertedNetwork
 from autobrats.inference.backends.kept_models import CONVERSION, digest
 from autobrats.inference.backends.library_version import library_version
@@ -34,7 +34,7 @@ def openvino_computes_bfloat16() -> bool:
 class OpenVinoNetwork(ConvertedNetwork):
     """A network run by OpenVINO; see :class:`~autobrats.inference.backends.converted_network.ConvertedNetwork`."""
 
-    backend = "openvino"
+    backend: ClassVar[CpuBackend] = "openvino"
     title = "OpenVINO"
     hint: ClassVar[str] = "f32"
     """Of OpenVINO, in which numbers to compute."""
@@ -45,14 +45,8 @@ class OpenVinoNetwork(ConvertedNetwork):
         return f"openvino-{digest(openvino=library_version('openvino'), torch=torch.__version__, **facts)}"
 
     def _compile(self, image: Tensor, arrangement: Arrangement) -> Compiled:
-        openvino = _import_openvino()
-        core = openvino.Core()
-        name = self.kept_name(tuple(image.shape[1:]))
-        if files := self.kept.find(name, SUFFIXES):
-            model = core.read_model(*files)
-        else:
-            model = _convert(self.network, image)
-            self.kept.keep(name, SUFFIXES, lambda path: _save(model, path))
+        core = _import_openvino().Core()
+        model = self._model(core, image)
         self._adapt(model)
         model.reshape([arrangement.batch, *image.shape[1:]])
         settings = {"INFERENCE_PRECISION_HINT": self.hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
@@ -61,6 +55,19 @@ class OpenVinoNetwork(ConvertedNetwork):
         else:
             settings["NUM_STREAMS"] = arrangement.streams
         return _CompiledByOpenVino(core.compile_model(model, "CPU", settings), arrangement)
+
+    def float32_model(self, core: Any, image: Tensor) -> Any:
+        """The converted model, ``openvino.Model``: read if it is kept, else made and kept."""
+        name = OpenVinoNetwork.kept_name(self, tuple(image.shape[1:]))
+        if files := self.kept.find(name, SUFFIXES):
+            return core.read_model(*files)
+        model = _convert(self.network, image)
+        self.kept.keep(name, SUFFIXES, lambda path: _save(model, path))
+        return model
+
+    def _model(self, core: Any, image: Tensor) -> Any:
+        """What is compiled."""
+        return self.float32_model(core, image)
 
     def _adapt(self, model: Any) -> None:
         """Change the converted model, ``openvino.Model``, before it is compiled; what was kept stays as it is."""

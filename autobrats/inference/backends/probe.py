@@ -19,12 +19,12 @@ NEARLY = 1.05
 """Of those within 5 % of the fastest, the one with the fewest images in memory is taken."""
 CONVERSION_S = 5.0
 """What preparing a backend is taken to cost before it was measured."""
-HOPED = {"torch": math.inf, "openvino": 0.5, "onnx": 0.1}
+HOPED = {"torch": math.inf, "bf16x3": 0.6, "openvino": 0.5, "onnx": 0.1}
 """Share of the time that a backend may save, for the question whether to try it."""
-STARTING_PASSES = {"torch": 0, "openvino": 1, "onnx": 3}
+STARTING_PASSES = {"torch": 0, "bf16x3": 1, "openvino": 1, "onnx": 3}
 """Passes of the slowest backend that starting with another one costs: the comparison with torch, and slow ones of its own."""
 ANOTHER = 0.1
-"""The same for a second arrangement of a backend."""
+"""The share for a second arrangement of a backend, and for OpenVINO's own float32 beside ``bf16x3``."""
 
 
 class Timing(BaseModel):
@@ -153,7 +153,9 @@ class Probe:
             share, cost = ANOTHER, self.preparing.get(candidate.backend, CONVERSION_S)
         else:
             slowest = max(min(times) for times in self.timings.values())
-            share, cost = HOPED[candidate.backend], CONVERSION_S + STARTING_PASSES[candidate.backend] * slowest
+            split = candidate.backend == "openvino" and any(done.backend == "bf16x3" for done in self.timings)
+            share = ANOTHER if split else HOPED[candidate.backend]
+            cost = CONVERSION_S + STARTING_PASSES[candidate.backend] * slowest
         return share * passes * self._best() > cost
 
     def _is_done(self, candidate: Arrangement) -> bool:

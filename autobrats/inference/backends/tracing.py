@@ -30,37 +30,37 @@ _POOLED = (8, 4, 2, 1)
 
 
 class InstanceNorm(nn.Module):
-    """Group normalisation in layers that OpenVINO computes exactly: as instance normalisation, or as means of means."""
+    """Group normalisation in 3D, in layers that OpenVINO computes exactly: as instance normalisation, or as means of means.
+
+    Nothing is reshaped: OpenVINO would have to bring the voxels into another order before and behind it.
+    """
 
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__()
         self.norm = norm
+        self.of_groups: Tensor | None = None
+        if norm.num_groups < norm.num_channels:
+            share = norm.num_groups / norm.num_channels
+            group = torch.arange(norm.num_channels) // (norm.num_channels // norm.num_groups)
+            self.of_groups = share * (group[:, None] == group).float()[:, :, None, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         norm = self.norm
-        shape = (1, -1, *(1 for _ in x.shape[2:]))
-        if x.dim() == 5 and math.prod(x.shape[2:]) > LARGE:
-            x = x - self._mean(x)
-            scale = torch.rsqrt(self._mean(x * x) + norm.eps)
-            if not norm.affine:
-                return x * scale
-            return x * (scale * norm.weight.reshape(shape)) + norm.bias.reshape(shape)
-        if norm.num_groups == norm.num_channels:
+        if self.of_groups is None and 1 < math.prod(x.shape[2:]) <= LARGE:
             return nn.functional.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps)
-        grouped = x.reshape(x.shape[0], norm.num_groups, -1)
-        x = nn.functional.instance_norm(grouped, eps=norm.eps).reshape(x.shape)
+        mean = self._mean(x)
+        centred = x - mean
+        scale = torch.rsqrt(self._mean(centred * centred) + norm.eps)
         if not norm.affine:
-            return x
-        return x * norm.weight.reshape(shape) + norm.bias.reshape(shape)
+            return centred * scale
+        scale = scale * norm.weight.reshape(1, -1, 1, 1, 1)
+        return x * scale + (norm.bias.reshape(1, -1, 1, 1, 1) - mean * scale)
 
     def _mean(self, x: Tensor) -> Tensor:
         """Of every group: the mean of the means of small blocks, whose sums float32 holds; (batch, channel, 1, 1, 1)."""
         kernel = [next(side for side in _POOLED if size % side == 0) for size in x.shape[2:]]
-        blocks = nn.functional.avg_pool3d(x, kernel, kernel)
-        if self.norm.num_groups == self.norm.num_channels:
-            return blocks.mean((2, 3, 4), keepdim=True)
-        means = blocks.reshape(x.shape[0], self.norm.num_groups, -1).mean(2)
-        return means.repeat_interleave(self.norm.num_channels // self.norm.num_groups, 1)[:, :, None, None, None]
+        means = nn.functional.avg_pool3d(x, kernel, kernel).mean((2, 3, 4), keepdim=True)
+        return means if self.of_groups is None else nn.functional.conv3d(means, self.of_groups)
 
 
 def rewritten_for_openvino(network: nn.Module) -> nn.Module:
