@@ -18,8 +18,6 @@ from autobrats.inference.backends.openvino_graph import connect, constant_value,
 
 FEWEST_INPUTS, FEWEST_OUTPUTS = 32, 16
 """Channels of a convolution that gains: AMX multiplies tiles of 32 inputs by 16 outputs."""
-SPLITTER = np.float32(2**16 + 1)
-"""For Veltkamp's splitting: what is left of 24 bits are the upper 8, as many as bfloat16 has."""
 SPLIT = "bf16x3/"
 """How the names of the layers begin that may compute in bfloat16."""
 
@@ -98,16 +96,15 @@ def _parts(source: Any, weights: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]
 
 
 def _halves(source: Any) -> tuple[Any, Any]:
-    """The upper 8 bits of every number, and what is left."""
+    """What a convolution in bfloat16 rounds, and what it takes away by that."""
     from openvino import opset13
 
-    scaled = opset13.multiply(source, opset13.constant(SPLITTER))
-    high = difference(scaled, difference(scaled, source))
-    return high, difference(source, high)
+    rounded = opset13.convert(opset13.convert(source, "bf16"), "f32")
+    return source, difference(source, rounded)
 
 
 def _rounded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same of weights, with the rest rounded to bfloat16 as well; their bits, uint16."""
+    """Weights rounded to bfloat16, and what that takes away, rounded as well; as their bits, uint16."""
     values = np.ascontiguousarray(values, np.float32)
     high = _to_bfloat16(values)
     return high, _to_bfloat16(values - _from_bfloat16(high))
