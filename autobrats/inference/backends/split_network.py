@@ -16,7 +16,7 @@ from autobrats.inference.backends.split_convolutions import SPLIT, split_convolu
 
 
 class SplitNetwork(OpenVinoNetwork):
-    """BF16x3: with AMX up to 1.6 times as fast as OpenVINO's float32."""
+    """BF16x3: with AMX up to twice as fast as OpenVINO's float32."""
 
     backend = "bf16x3"
     title = "OpenVINO with three products of bfloat16"
